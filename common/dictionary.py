@@ -1,0 +1,36 @@
+"""The one form of both catalogues: what may leave, when, and what for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One member of a document that leaves."""
+
+    name: str
+    type: str  # "string", "integer", "uuid", "timestamp"
+    example: str
+    purpose: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataPoint:
+    """One kind of fact that may leave this installation."""
+
+    name: str  # as written on the wire
+    label: str  # as shown to people
+    trigger: str
+    purpose: str
+    fields: tuple[Field, ...]
+    since: str  # the product version that brought it
+
+
+def digest(points: Iterable[DataPoint]) -> str:
+    """Return the SHA-256 of a catalogue, equal whenever its content is equal."""
+    content = json.dumps([asdict(point) for point in points], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()

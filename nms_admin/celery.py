@@ -1,0 +1,20 @@
+"""The Celery app and the one timetable."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nms_admin.settings")
+
+app = Celery("nms_admin")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "deliver": {
+        "task": "telemetry.tasks.deliver_due",
+        "schedule": 15.0,
+        "options": {"expires": 14},
+    },
+}

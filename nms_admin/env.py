@@ -1,0 +1,116 @@
+"""Typed readers for the NMS_* environment; a bad value stops the start by name."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from environs import EnvError, FileAwareEnv
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Reader:
+    """Read ``NMS_<name>``; secrets may stand in a file named by ``NMS_<name>_FILE``.
+
+    Every method takes the name without its prefix and a default, and raises
+    ``ImproperlyConfigured`` with the full name and what to write.
+    """
+
+    def __init__(self) -> None:
+        self._env = FileAwareEnv(prefix="NMS_")
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return the value without surrounding white space."""
+        try:
+            return str(self._env.str(name, default)).strip()
+        except (EnvError, OSError, ValueError) as error:
+            raise ImproperlyConfigured(f"NMS_{name}: {error}") from error
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        """Return one of ``allowed`` (or ``default``)."""
+        value = self.text(name, default)
+        if value not in (*allowed, default):
+            raise ImproperlyConfigured(
+                f"NMS_{name} is {value!r}; write one of: {', '.join(allowed)}."
+            )
+        return value
+
+    def number(self, name: str, default: int, *, low: int, high: int) -> int:
+        """Return a whole number within ``[low, high]``."""
+        value = self.text(name, str(default))
+        if not re.fullmatch(r"-?\d{1,9}", value) or not low <= int(value) <= high:
+            raise ImproperlyConfigured(
+                f"NMS_{name} is {value!r}; write a whole number from {low} to {high}."
+            )
+        return int(value)
+
+    def duration(self, name: str, default: str, *, most: timedelta) -> timedelta:
+        """Return a time written as a number and s, m, h or d, up to ``most``."""
+        value = self.text(name, default)
+        match = re.fullmatch(r"(\d{1,6})([smhd])", value)
+        length = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
+        if length is None or length > most:
+            raise ImproperlyConfigured(
+                f"NMS_{name} is {value!r}; write a number and s, m, h or d, for "
+                f"example 24h, up to {most.days}d."
+            )
+        return length
+
+    def names(self, name: str, default: str = "") -> list[str]:
+        """Return a list written with commas; empty when nothing is set."""
+        parts = self.text(name, default).split(",")
+        return [part.strip() for part in parts if part.strip()]
+
+    def url(self, name: str, default: str = "", *, plain_ok: bool = False) -> str:
+        """Return an address without its last slash, or the empty string.
+
+        Only https is taken; with ``plain_ok`` also http, for a loopback host.
+        """
+        value = self.text(name, default).rstrip("/")
+        if not value:
+            return ""
+        parts = urlsplit(value)
+        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        plain = parts.scheme == "http" and plain_ok and local
+        if not parts.hostname or not (parts.scheme == "https" or plain):
+            raise ImproperlyConfigured(
+                f"NMS_{name} is {value!r}; write an https:// address"
+                + (" (http:// only for this host)." if plain_ok else ".")
+            )
+        if parts.username or parts.password or parts.fragment:
+            raise ImproperlyConfigured(
+                f"NMS_{name} holds a user name, password or fragment; leave it out."
+            )
+        return value
+
+
+def kept_secret(path: Path, make: str = "") -> str:
+    """Return the text of a secret file; create it (0600) when it is not there.
+
+    Safe when several processes start at once: the first one's secret stays.
+
+    Args:
+        path: The file; its folder is created (0700).
+        make: The text to write when the file is new; default 64 random characters.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write((make or secrets.token_urlsafe(48)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,73 @@
+"""Logs: one JSON object a line on stderr, with what looks like a secret taken out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+_SECRETS = re.compile(
+    r"eyJ[\w-]{8,}(?:\.[\w-]*){1,2}"  # tokens
+    r"|(?i:\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}"  # Authorization headers
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user:password in addresses
+)
+
+
+def without_secrets(text: str) -> str:
+    """Return ``text`` with tokens, Authorization values and URL passwords masked.
+
+    Example:
+        >>> without_secrets("proxy http://ada:pw@proxy.example refused")
+        'proxy http://[removed]@proxy.example refused'
+    """
+    return _SECRETS.sub("[removed]", text)
+
+
+def _mask(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = without_secrets(value)
+    return event
+
+
+def config(level: str) -> dict[str, Any]:
+    """Return Django's LOGGING for ``level`` and set structlog up the same way."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.processors.UnicodeDecoder(),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "json": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": [structlog.stdlib.ExtraAdder(), *shared],
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    _mask,
+                    structlog.processors.JSONRenderer(),
+                ],
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            "django": {"handlers": [], "propagate": True},
+            "django.server": {"handlers": [], "propagate": True},
+        },
+    }
