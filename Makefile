@@ -1,0 +1,77 @@
+# make run     start the console at http://127.0.0.1:8000/ (NMS_PORT)
+# make test    install what the tests need and run them all
+# make check   lint, format, types, contracts, templates, migrations, make test, one start
+# make bench   measure against peers and limits
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint smoke bench assets requirements screenshots clean
+
+PY := .venv/bin/python
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+.venv/bin/python:
+	@scripts/venv create
+
+.venv/.runtime: requirements.txt | .venv/bin/python
+	@scripts/venv install requirements.txt
+	@touch $@
+
+.venv/.dev: requirements-dev.txt | .venv/bin/python
+	@scripts/venv install requirements-dev.txt
+	@touch $@ .venv/.runtime
+
+SOURCES := $(shell find static frontend templates -type f -not -path 'static/build/*' 2>/dev/null) \
+  $(wildcard */templatetags/*.py) package-lock.json
+
+node_modules/.installed: package.json package-lock.json | .venv/bin/python
+	@scripts/npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+static/build/.built: node_modules/.installed $(SOURCES)
+	@scripts/node frontend/build.mjs
+	@touch $@
+
+staticfiles/.collected: static/build/.built .venv/.runtime
+	@rm -rf staticfiles
+	@$(PY) manage.py collectstatic --no-input -v 0
+	@touch $@
+
+assets: static/build/.built ## build the style sheet, icons and fonts
+
+run: .venv/.runtime staticfiles/.collected
+	@exec $(PY) manage.py serve
+
+test: .venv/.dev staticfiles/.collected
+	@scripts/chromium
+	@$(PY) scripts/with_servers.py scripts/test
+
+lint: .venv/.dev
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy .
+	@.venv/bin/lint-imports --no-cache
+	@.venv/bin/djlint templates --lint --quiet
+	@.venv/bin/deptry .
+	@$(PY) manage.py makemigrations --check --dry-run
+	@$(PY) manage.py check --fail-level WARNING
+
+check: lint test smoke
+
+smoke: .venv/.dev staticfiles/.collected
+	@$(PY) scripts/smoke.py
+
+bench: .venv/.dev staticfiles/.collected
+	@$(PY) scripts/with_servers.py $(PY) -m bench
+
+screenshots: .venv/.dev staticfiles/.collected
+	@scripts/chromium
+	@$(PY) scripts/screenshots.py
+
+requirements: | .venv/bin/python
+	@scripts/venv compile
+
+clean:
+	rm -rf .venv node_modules static/build staticfiles var
