@@ -1,0 +1,107 @@
+"""``manage.py serve``: the whole installation on this host, in the foreground."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+from django.utils import timezone
+
+from common import setup
+from nms_admin import start_up
+from nms_admin.processes import Process, all_processes
+from nms_admin.supervisor import Supervisor
+
+
+class Command(BaseCommand):
+    help = "Start core, integrations, scheduler and (in sandbox mode) the sandbox."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        lock = _lock(settings.NMS_DATA_DIR)
+        for port in _ports():
+            _refuse_taken(port)
+        call_command("check", "--fail-level", "ERROR", verbosity=0)
+        call_command("migrate", verbosity=0, interactive=False)
+        start_up.prepare(timezone.now())
+        processes = all_processes()
+        self._greet(processes)
+        connections.close_all()
+        Supervisor(processes, self._say).run()
+        lock.close()
+        self._say("Stopped.")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+    def _greet(self, processes: list[Process]) -> None:
+        self._say(f"\nNGINX Management Suite admin {settings.VERSION}")
+        self._say(f"  Open       {settings.NMS_PUBLIC_URL}/")
+        if setup.finished_at() is None:
+            self._say(f"  Setup code {start_up.setup_code(timezone.now())}")
+        self._say(f"  Data       {settings.NMS_DATA_DIR}")
+        if settings.SANDBOX:
+            self._say(
+                "  Mode       sandbox: nothing leaves this host; F5 is played by a"
+                " test receiver"
+            )
+        if settings.DO_NOT_TRACK:
+            self._say("  DO_NOT_TRACK=1 locks both choices off: nothing is sent")
+        for process in processes:
+            self._say(f"  {process.name:<13}{process.purpose}")
+        self._say("  Stop with Ctrl-C.\n")
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Hold the data folder for this console, or refuse."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = (folder / "serve.lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        raise CommandError(
+            f"A console already runs on {folder} (process {owner}). Stop it first, or"
+            " give this one a folder of its own with NMS_DATA_DIR."
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _ports() -> list[tuple[str, int, str]]:
+    found = [(settings.NMS_BIND, settings.NMS_PORT, "NMS_PORT")]
+    if settings.SANDBOX:
+        found += [
+            ("127.0.0.1", settings.NMS_SANDBOX_PORT, "NMS_SANDBOX_PORT"),
+            (
+                "127.0.0.1",
+                settings.NMS_SANDBOX_COLLECTOR_PORT,
+                "NMS_SANDBOX_COLLECTOR_PORT",
+            ),
+        ]
+    return found
+
+
+def _refuse_taken(port: tuple[str, int, str]) -> None:
+    host, number, name = port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, number))
+        except OSError as error:
+            raise CommandError(
+                f"Port {number} on {host} cannot be used ({error.strerror}). Stop what"
+                f" uses it, or set {name} to another port."
+            ) from None
