@@ -1,0 +1,285 @@
+"""The choice for all users, the notice, and what one browser may send."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.http import HttpRequest
+from django.urls import Resolver404, resolve
+
+from analytics import catalog
+from analytics.errors import AnsweredMeanwhile, ChoiceLocked
+from analytics.models import Acknowledgement, Blocked, Choice, NoticeShown
+from analytics.states import Facts, Verdict, verdict
+from audit import services as audit
+from common import choices, setup
+from common.models import Via
+
+RESTORED = "database restored"
+_SAW_NO_NOTICE = (Via.API, Via.COMMAND)
+
+
+@dataclass(frozen=True)
+class Banner:
+    """What the privacy banner has to say to administrators."""
+
+    state: str  # "first", "ask", "restored", "kept" or "changed"
+    choice: Choice | None
+    new: list[str]  # fields that stay off until somebody answers
+    version: str
+
+
+def choice() -> Choice | None:
+    """Return the decision in force; None when nobody has decided."""
+    newest = Choice.objects.first()
+    if newest:
+        choices.remember(choices.INTERACTION_DATA, newest.pk, newest.value)
+    return newest
+
+
+def is_on() -> bool | None:
+    """Return the choice for all users as shown; None when nobody has chosen yet.
+
+    Unanswered counts as on in opt-out mode, though nothing is sent before an
+    administrator has seen the notice.
+    """
+    if settings.DO_NOT_TRACK:
+        return False
+    newest = choice()
+    if newest:
+        return newest.value
+    return True if settings.NMS_ANALYTICS_MODE == "opt-out" else None
+
+
+def accepted_fields(newest: Choice | None) -> list[str]:
+    """Return the ``point.field`` names accepted: by the decision, else first shown."""
+    if newest:
+        return list(newest.accepted)
+    return list(NoticeShown.objects.values_list("fields", flat=True).first() or [])
+
+
+def is_collecting(request: HttpRequest) -> Verdict:
+    """Return whether this request's browser may send, with the reason that decides.
+
+    Read from the database once for a request; true only for a page of the console
+    that a signed-in user has open.
+    """
+    known = getattr(request, "interaction_verdict", None)
+    if known is None:
+        known = verdict(_facts(request))
+        request.interaction_verdict = known  # type: ignore[attr-defined]
+    return known
+
+
+def verdict_for_person(request: HttpRequest) -> Verdict:
+    """Return what applies to this person's browser on the pages of the console."""
+    return verdict(_facts(request, console_page=True))
+
+
+def allowed_fields() -> dict[str, list[str]]:
+    """Return what a browser may send now: ``{point: [field, …]}``."""
+    return catalog.allowed(accepted_fields(choice()))
+
+
+def collector_origin() -> str:
+    """Return scheme, host and port of the collector, as a policy names it."""
+    parts = urlsplit(settings.NMS_COLLECTOR_URL)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def page_from(request: HttpRequest) -> str:
+    """Return the name of the console's page this one was reached from, else nothing.
+
+    The name comes from the ``Referer`` of our own origin; the address itself is
+    read here and never leaves.
+    """
+    parts = urlsplit(request.headers.get("Referer", ""))
+    if parts.netloc != request.get_host() or not parts.path.startswith("/ui/"):
+        return ""
+    try:
+        return resolve(parts.path).url_name or ""
+    except Resolver404:
+        return ""
+
+
+def set_choice(
+    *,
+    collect: bool,
+    by: str,
+    via: str,
+    now: datetime,
+    address: str = "",
+    expected: int | None = None,
+) -> Choice:
+    """Decide for all users; the audit record is written in the same transaction.
+
+    The same answer again adds nothing, unless it answers something new: a restored
+    database, or fields nobody has accepted yet.
+
+    Args:
+        collect: Whether browsers may send interaction data.
+        by: User name of the administrator.
+        via: One of ``common.models.Via``.
+        now: The moment of the decision.
+        address: The administrator's IP address, for the audit record only.
+        expected: Number of the decision the page showed (0: none); None: any.
+
+    Returns:
+        The decision in force.
+
+    Raises:
+        AnsweredMeanwhile: Another one than ``expected`` is in force and differs.
+        ChoiceLocked: ``collect`` is asked for and DO_NOT_TRACK is set.
+    """
+    if collect and settings.DO_NOT_TRACK:
+        raise ChoiceLocked(
+            "DO_NOT_TRACK is set on this server, so interaction data stays off."
+        )
+    newest = choice()
+    if newest and newest.value == collect and not _open_question(newest):
+        return newest
+    if expected is not None and expected != (newest.pk if newest else 0):
+        raise AnsweredMeanwhile("Somebody else has answered meanwhile.")
+    return _append(
+        newest.pk + 1 if newest else 1,
+        value=collect,
+        decided_at=now,
+        decided_by=by,
+        via=via,
+        accepted=catalog.names(),
+        version="" if collect and via in _SAW_NO_NOTICE else settings.VERSION,
+        address=address,
+    )
+
+
+def check_restore(now: datetime) -> bool:
+    """Turn interaction data off when the database is older than choices.json.
+
+    Called at start. Every host that remembers a newer decision obeys it, and
+    administrators see a banner until one of them answers.
+
+    Returns:
+        Whether the database was older.
+    """
+    newest = Choice.objects.first()
+    number = newest.pk if newest else 0
+    value = newest.value if newest else None
+    if not choices.is_older(choices.INTERACTION_DATA, number, value):
+        choices.remember(choices.INTERACTION_DATA, number, bool(value))
+        return False
+    _append(
+        choices.next_number(choices.INTERACTION_DATA, number),
+        value=False,
+        decided_at=now,
+        decided_by=audit.NOBODY,
+        via=Via.SYSTEM,
+        reason=RESTORED,
+        accepted=newest.accepted if newest else [],
+        version=newest.version if newest else "",
+    )
+    return True
+
+
+def banner() -> Banner | None:
+    """Return what administrators have to be told now; None when nothing."""
+    if settings.DO_NOT_TRACK:
+        return None
+    newest = choice()
+    new = catalog.new_fields(accepted_fields(newest))
+    if newest is None:
+        state = "first" if settings.NMS_ANALYTICS_MODE == "opt-out" else "ask"
+        first = NoticeShown.objects.exists()
+        return Banner(state, None, new if first else [], settings.VERSION)
+    if _restored(newest):
+        return Banner("restored", newest, [], settings.VERSION)
+    seen = {newest.version} | set(
+        Acknowledgement.objects.values_list("version", flat=True)
+    )
+    if settings.VERSION in seen:
+        return None
+    return Banner("changed" if new else "kept", newest, new, settings.VERSION)
+
+
+def notice_rendered(*, to: str, now: datetime) -> None:
+    """Keep that the notice was rendered to an administrator; only the first counts."""
+    version = settings.VERSION
+    if not NoticeShown.objects.filter(notice=catalog.DIGEST, version=version).exists():
+        NoticeShown.objects.get_or_create(
+            notice=catalog.DIGEST,
+            version=version,
+            defaults={"fields": catalog.names(), "shown_at": now, "shown_to": to},
+        )
+
+
+def acknowledge(*, by: str, now: datetime) -> None:
+    """Keep that the notice of this version was read; the choice stays as it is."""
+    Acknowledgement.objects.get_or_create(
+        version=settings.VERSION,
+        defaults={"acknowledged_at": now, "acknowledged_by": by},
+    )
+
+
+def count_blocked(directive: str, *, now: datetime) -> None:
+    """Count one thing a browser refused to load or send because of our policy."""
+    day = now.date()
+    Blocked.objects.get_or_create(day=day, directive=directive)
+    Blocked.objects.filter(day=day, directive=directive).update(count=F("count") + 1)
+
+
+def _append(number: int, *, address: str = "", **values: object) -> Choice:
+    """Add the decision with this number, or say that somebody else has it."""
+    try:
+        with transaction.atomic():
+            added = Choice.objects.create(pk=number, notice=catalog.DIGEST, **values)
+            audit.record(
+                f"interaction-data.{'on' if added.value else 'off'}",
+                now=added.decided_at,
+                actor=added.decided_by,
+                via=added.via,
+                address=address,
+                details={
+                    "number": number,
+                    "notice": added.notice,
+                    "version": settings.VERSION,
+                    **({"reason": added.reason} if added.reason else {}),
+                },
+            )
+            transaction.on_commit(
+                lambda: choices.remember(choices.INTERACTION_DATA, number, added.value)
+            )
+    except IntegrityError as error:
+        raise AnsweredMeanwhile("Somebody else has answered meanwhile.") from error
+    return added
+
+
+def _restored(newest: Choice) -> bool:
+    return newest.via == Via.SYSTEM and newest.reason == RESTORED
+
+
+def _open_question(newest: Choice) -> bool:
+    return _restored(newest) or bool(catalog.new_fields(newest.accepted))
+
+
+def _facts(request: HttpRequest, *, console_page: bool | None = None) -> Facts:
+    newest = choice()
+    user = request.user
+    page = request.path.startswith("/ui/") and request.resolver_match is not None
+    return Facts(
+        do_not_track=settings.DO_NOT_TRACK,
+        finished=setup.finished_at() is not None,
+        collector=bool(settings.NMS_COLLECTOR_URL),
+        mode=settings.NMS_ANALYTICS_MODE,
+        choice=newest.value if newest else None,
+        notice_shown=NoticeShown.objects.exists(),
+        accepted=bool(catalog.allowed(accepted_fields(newest))),
+        gpc=request.headers.get("Sec-GPC") == "1",
+        dnt=request.headers.get("DNT") == "1",
+        objected=bool(getattr(user, "interaction_data_objected_at", None)),
+        signed_in=user.is_authenticated,
+        console_page=page if console_page is None else console_page,
+    )
