@@ -1,19 +1,24 @@
-"""The decorators by which every view states who may use it."""
+"""Who asks, from where, and the decorators by which a view states who may use it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from functools import lru_cache, wraps
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
 
-from django.contrib.auth.views import redirect_to_login
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import resolve_url
 from django_htmx.http import HttpResponseClientRedirect
+from ninja.errors import HttpError
 
 from common.roles import RANK, Role
 
 View = Callable[..., HttpResponse]
+Operation = TypeVar("Operation", bound=Callable[..., Any])
 
 
 def may(user: Any, role: str) -> bool:
@@ -36,9 +41,7 @@ def needs(role: str) -> Callable[[View], View]:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated:
-                if request.headers.get("HX-Request"):
-                    return HttpResponseClientRedirect("/login?why=ended")
-                return redirect_to_login(request.get_full_path())
+                return sign_in_first(request)
             if not may(request.user, role):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
@@ -47,6 +50,25 @@ def needs(role: str) -> Callable[[View], View]:
         return guarded
 
     return decorate
+
+
+def sign_in_first(request: HttpRequest) -> HttpResponse:
+    """Send somebody to the sign-in page, and back here afterwards.
+
+    A browser that still has a session cookie reads there that its session ended.
+    """
+    query = {}
+    page = urlsplit(request.headers.get("HX-Current-URL", ""))
+    if request.headers.get("HX-Request") and page.path:
+        query["next"] = page.path + (f"?{page.query}" if page.query else "")
+    elif request.method in ("GET", "HEAD"):
+        query["next"] = request.get_full_path()
+    if settings.SESSION_COOKIE_NAME in request.COOKIES:
+        query["why"] = "ended"
+    address = f"{resolve_url(settings.LOGIN_URL)}?{urlencode(query, safe='/')}"
+    if request.headers.get("HX-Request"):
+        return HttpResponseClientRedirect(address)
+    return HttpResponseRedirect(address)
 
 
 def public(view: View) -> View:
@@ -58,3 +80,49 @@ def public(view: View) -> View:
 administrator_required = needs(Role.ADMINISTRATOR)
 operator_required = needs(Role.OPERATOR)
 sign_in_required = needs(Role.VIEWER)
+
+
+def api_needs(role: str) -> Callable[[Operation], Operation]:
+    """Let only accounts of at least ``role`` use an API operation; others get 403.
+
+    Who asks is settled before, by the API's own authentication. Stands under the
+    route decorator: ``@router.put("/license")``, then ``@api_needs(...)``.
+    """
+
+    def decorate(operation: Operation) -> Operation:
+        @wraps(operation)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if not may(request.user, role):
+                raise HttpError(403, f"This needs the role {Role(role).label}.")
+            return operation(request, *args, **kwargs)
+
+        guarded.access = role  # type: ignore[attr-defined]
+        return guarded  # type: ignore[return-value]
+
+    return decorate
+
+
+@lru_cache
+def _networks(names: tuple[str, ...]) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(name, strict=False) for name in names]
+
+
+def _is_trusted(address: str) -> bool:
+    networks = _networks(tuple(settings.NMS_TRUSTED_PROXIES))
+    return any(ip_address(address) in network for network in networks)
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the IP address of who asks; empty when it is not known.
+
+    ``X-Forwarded-For`` counts only as far as proxies of NMS_TRUSTED_PROXIES wrote it:
+    read from its end, the first address that is none of them is the client.
+    """
+    address = str(request.META.get("REMOTE_ADDR", ""))
+    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    try:
+        while _is_trusted(address) and hops:
+            address = str(ip_address(hops.pop().strip()))
+    except ValueError:  # something that is no address: trust goes no further
+        pass
+    return address

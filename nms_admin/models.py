@@ -1,9 +1,12 @@
-"""The user, and the queue table of the built-in broker."""
+"""The user, their sessions, and the queue table of the built-in broker."""
 
 from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
+from django.utils.crypto import salted_hmac
 
 from common.roles import Role
 
@@ -15,7 +18,32 @@ class User(AbstractUser):
     theme = models.CharField(max_length=8, default="system")
     time_zone = models.CharField(max_length=64, default="UTC")
     session_epoch = models.PositiveIntegerField(default=0)
+    api_login_at = models.DateTimeField(null=True, blank=True)
+    link_digest = models.CharField(max_length=64, blank=True, db_index=True)
+    link_ends_at = models.DateTimeField(null=True, blank=True)
     interaction_data_objected_at = models.DateTimeField(null=True, blank=True)
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Return what every session carries: it ends with password, role or epoch."""
+        facts = f"{self.password}\n{self.role}\n{self.session_epoch}"
+        salt = "nms_admin.models.User.session"
+        return salted_hmac(salt, facts, secret=secret, algorithm="sha256").hexdigest()
+
+
+class Session(AbstractBaseSession):
+    """One browser's session; of nobody until somebody signs in."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True)
+    seen_at = models.DateTimeField()
+    address = models.CharField(max_length=45, blank=True)
+    agent = models.CharField(max_length=200, blank=True)
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionBase]:
+        """Return the class that reads and writes these rows."""
+        from nms_admin.sessions import SessionStore
+
+        return SessionStore
 
 
 class Message(models.Model):
