@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 import socket
-import socketserver
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from sandbox.app import App
 from sandbox.control import Control, is_control
@@ -35,32 +35,63 @@ class CannotStart(Exception):
     """The sandbox cannot listen where it was told to; says why."""
 
 
-class Connection(socketserver.BaseRequestHandler):
-    """One client connection: requests one after the other until it ends."""
+class Listener:
+    """One port of the sandbox: a thread that accepts, and one per connection."""
 
-    server: Listener
+    def __init__(
+        self,
+        box: Sandbox,
+        name: str,
+        address: tuple[str, int],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self.box = box
+        self.name = name
+        self.tls = tls
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.sock = socket.create_server(address, family=family, backlog=256)
+        self.port = int(self.sock.getsockname()[1])
+        self.thread = threading.Thread(target=self._accept, daemon=True)
 
-    def handle(self) -> None:
-        """Serve the connection until either side ends it."""
-        sock: socket.socket = self.request
-        with contextlib.suppress(OSError):  # the client left, or a fault cut it off
+    def _accept(self) -> None:
+        while not self.box.stop.is_set():
+            try:
+                sock, _ = self.sock.accept()
+            except OSError:  # out of descriptors, or gone before it was accepted
+                self.box.stop.wait(0.1)
+                continue
+            threading.Thread(target=self._connect, args=(sock,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop accepting; the box's stop is set already."""
+        with contextlib.suppress(OSError):  # wake it up
+            socket.create_connection(self.sock.getsockname()[:2], 1).close()
+        self.thread.join()
+        self.sock.close()
+
+    def _connect(self, sock: socket.socket) -> None:
+        """Serve one connection until either side ends it."""
+        with sock, contextlib.suppress(OSError):  # the client left, or a fault did it
             sock.settimeout(IDLE_SECONDS)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.server.tls:
-                cast("ssl.SSLSocket", sock).do_handshake()
-            with sock.makefile("rb", 65_536) as stream:
-                self._serve(sock, cast("Any", stream))
+            if self.tls is None:
+                self._serve(sock)
+            else:
+                with self.tls.wrap_socket(sock, server_side=True) as secured:
+                    self._serve(secured)
 
-    def _serve(self, sock: socket.socket, stream: Any) -> None:
-        box, host = self.server.box, self.server.host
-        try:
-            while request := read_head(stream, host):
-                if not box.serve(request, sock, stream):
-                    return
-        except Refused as refused:
-            answer = refusal(refused.status, str(refused))
-            sock.sendall(encode(answer, close=True))
-            _linger(sock)
+    def _serve(self, sock: socket.socket) -> None:
+        with sock.makefile("rb") as stream:
+            try:
+                while request := read_head(stream, self.name):
+                    if self.box.stop.is_set():
+                        return
+                    if not self.box.serve(request, sock, stream):
+                        return
+            except Refused as refused:
+                answer = refusal(refused.status, str(refused))
+                sock.sendall(encode(answer, close=True))
+                _linger(sock)
 
 
 def _linger(sock: socket.socket) -> None:
@@ -70,48 +101,6 @@ def _linger(sock: socket.socket) -> None:
     for _ in range(1_024):
         if not sock.recv(65_536):
             return
-
-
-class Listener(socketserver.ThreadingTCPServer):
-    """One port of the sandbox."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 256
-
-    def __init__(
-        self,
-        box: Sandbox,
-        host: str,
-        address: tuple[str, int],
-        tls: ssl.SSLContext | None,
-    ) -> None:
-        self.box = box
-        self.host = host
-        self.tls = tls
-        if ":" in address[0]:
-            self.address_family = socket.AF_INET6
-        super().__init__(address, Connection)
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return int(self.server_address[1])
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; its TLS handshake happens in its own thread."""
-        sock, peer = super().get_request()
-        if self.tls:
-            wrapped = self.tls.wrap_socket(
-                sock, server_side=True, do_handshake_on_connect=False
-            )
-            return wrapped, peer
-        return sock, peer
-
-    def shutdown_request(self, request: Any) -> None:
-        """Close without a goodbye of our own: a reset fault must stay a reset."""
-        self.close_request(request)
 
 
 class Sandbox:
@@ -147,25 +136,21 @@ class Sandbox:
         try:
             self.collector = self._listen("collector", host, collector_port, tls)
         except CannotStart:
-            self.vendor.server_close()
+            self.vendor.sock.close()
             raise
-        self._threads = [
-            threading.Thread(target=listener.serve_forever, daemon=True)
-            for listener in (self.vendor, self.collector)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self.vendor.thread.start()
+        self.collector.thread.start()
 
     def _listen(
         self, name: str, host: str, port: int, tls: ssl.SSLContext | None
     ) -> Listener:
         try:
             return Listener(self, name, (host, port), tls)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise CannotStart(
-                f"The {name} cannot listen on {host} port {port}: {reason}."
-            ) from error
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+        except OverflowError:
+            reason = "Ports go from 0 to 65535"
+        raise CannotStart(f"The {name} cannot listen on {host} port {port}: {reason}.")
 
     def __enter__(self) -> Self:
         return self
@@ -176,14 +161,10 @@ class Sandbox:
     def close(self) -> None:
         """Stop listening and let every waiting fault end."""
         self.stop.set()
-        for listener, thread in zip(
-            (self.vendor, self.collector), self._threads, strict=True
-        ):
-            listener.shutdown()
-            listener.server_close()
-            thread.join()
+        self.vendor.close()
+        self.collector.close()
 
-    def serve(self, request: Request, sock: socket.socket, stream: Any) -> bool:
+    def serve(self, request: Request, sock: socket.socket, stream: BinaryIO) -> bool:
         """Serve one request whose head was read; return whether to go on."""
         exchange = Exchange(sock, request, self.stop)
         if is_control(request):
