@@ -128,7 +128,6 @@ USE_I18N = False
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -152,6 +151,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "nms_admin.sessions.keep_alive",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -227,6 +227,7 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+SESSION_ENGINE = "nms_admin.sessions"
 SESSION_COOKIE_NAME = "__Host-nms-session" if HTTPS else "nms-session"
 CSRF_COOKIE_NAME = "__Host-nms-csrf" if HTTPS else "nms-csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
@@ -236,9 +237,10 @@ SESSION_COOKIE_AGE = 12 * 3600
 SESSION_IDLE = timedelta(minutes=30)
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_RESET_ON_SUCCESS = True
+AXES_HANDLER = "nms_admin.lockout.Handler"
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+SILENCED_SYSTEM_CHECKS = ["axes.W002"]  # our pages say themselves who is locked
 
 # Headers
 SECURE_CONTENT_TYPE_NOSNIFF = True
