@@ -7,6 +7,7 @@ import re
 import secrets
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -66,6 +67,15 @@ class Reader:
         """Return a list written with commas; empty when nothing is set."""
         parts = self.text(name, default).split(",")
         return [part.strip() for part in parts if part.strip()]
+
+    def database(self, name: str) -> dict[str, Any]:
+        """Return Django's settings for a database written as an address."""
+        try:
+            return dict(self._env.dj_db_url(name))
+        except (EnvError, ValueError) as error:
+            raise ImproperlyConfigured(
+                f"NMS_{name} cannot be read; write postgresql://user:password@host/name."
+            ) from error
 
     def url(self, name: str, default: str = "", *, plain_ok: bool = False) -> str:
         """Return an address without its last slash, or the empty string.

@@ -14,16 +14,17 @@ from django.utils import timezone
 
 HEARTBEAT_SECONDS = 60
 log = structlog.get_logger(__name__)
-_run_id: int | None = None
+_run: Any = None  # the ProcessRun of this process
 
 
 def start(name: str) -> None:
     """Record that the named process starts; called once in its main process."""
-    from telemetry import processes  # needs the app registry
+    from telemetry import processes, services  # they need the app registry
 
-    global _run_id  # noqa: PLW0603  (one named process is one interpreter)
+    global _run  # noqa: PLW0603  (one named process is one interpreter)
     try:
-        _run_id = processes.started(name, timezone.now()).pk
+        services.installed(timezone.now())
+        _run = processes.started(name, timezone.now())
     except Error:
         log.exception("process.start_not_recorded", process=name)
     finally:
@@ -34,11 +35,11 @@ def beat() -> None:
     """Record that the process is alive, so that an unclean end has a time."""
     from telemetry import processes
 
-    if _run_id is None:
+    if _run is None:
         return
     try:
         close_old_connections()
-        processes.seen(_run_id, timezone.now())
+        processes.seen(_run, timezone.now())
     except Error as error:
         log.warning("process.heartbeat_not_recorded", error=str(error))
 
@@ -47,10 +48,10 @@ def stop() -> None:
     """Record a clean end; called once, also when nothing was recorded before."""
     from telemetry import processes
 
-    global _run_id
-    if _run_id is None:
+    global _run
+    if _run is None:
         return
-    run, _run_id = _run_id, None
+    run, _run = _run, None
     try:
         close_old_connections()
         processes.stopped(run, timezone.now())

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env
 from kombu.transport import TRANSPORT_ALIASES
 
 from nms_admin import logs
@@ -173,11 +172,10 @@ TEMPLATES = [
     }
 ]
 
-_DATABASE_URL = read.text("DATABASE_URL")
-if _DATABASE_URL:
+if read.text("DATABASE_URL"):
     DATABASES = {
         "default": {
-            **Env().dj_db_url("NMS_DATABASE_URL"),
+            **read.database("DATABASE_URL"),
             "CONN_MAX_AGE": 60,
             "CONN_HEALTH_CHECKS": True,
         }
@@ -200,11 +198,14 @@ else:
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "nms_admin.static_files.ApiDocsFinder",
+]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-    },
+    "staticfiles": {"BACKEND": "nms_admin.static_files.Storage"},
 }
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 

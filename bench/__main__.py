@@ -1,0 +1,95 @@
+"""Run all cases: ``python -m bench [--write]``; one process for each database."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmark.md"
+TEXT = """# Benchmark
+
+`make bench` measures both sides of each ratio in one run on one machine, in turn,
+forwards and backwards; the figure is the median of the ratios of the rounds. Absolute
+times depend on the machine; compare ratios only.
+
+{table}
+
+Machine: {cores} cores, Python {python}, {system}. PostgreSQL with fsync and
+synchronous_commit on; SQLite in WAL mode with synchronous=FULL. Load before and after:
+{load}.
+
+- *capture*: 7 rounds of 500 transactions. `record()` includes the question whether
+  Continuous Connection is on, which the hand-written INSERT does not ask.
+- *License page*: 7 rounds of 150 requests over one keep-alive connection to gunicorn
+  with one gthread worker, no license applied; the peers run in the same server.
+- *first load*: everything the page names, as sent (gzip); the fonts apart.
+"""
+
+
+def child(case: str) -> None:
+    """Prepare a database and print the rows of one case."""
+    import django
+
+    django.setup()
+    from importlib import import_module
+
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0, interactive=False, run_syncdb=True)
+    if case == "pages":
+        call_command("collectstatic", verbosity=0, interactive=False)
+    for row in import_module(f"bench.{case}").run():
+        print(row, flush=True)
+
+
+def measure(case: str, database: str = "") -> list[str]:
+    """Run one case in a process and a data folder of its own; return its lines."""
+    with tempfile.TemporaryDirectory(prefix="nms-bench-") as folder:
+        environment = {
+            **{k: v for k, v in os.environ.items() if k != "DO_NOT_TRACK"},
+            "DJANGO_SETTINGS_MODULE": "bench.settings",
+            "NMS_DATA_DIR": folder,
+        }
+        if database:
+            environment["NMS_DATABASE_URL"] = database
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", case],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    print(done.stdout, end="", flush=True)
+    return done.stdout.splitlines()
+
+
+def main() -> None:
+    """Measure everything; with ``--write`` also write docs/benchmark.md."""
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+        child(sys.argv[1])
+        return
+    from bench.report import HEAD
+
+    before = os.getloadavg()[0]
+    postgresql = os.environ["NMS_TEST_DATABASE_URL"]
+    print(HEAD)
+    lines = [*measure("capture", postgresql), *measure("capture")]
+    lines += measure("pages", postgresql)
+    if "--write" in sys.argv:
+        PAGE.write_text(
+            TEXT.format(
+                table="\n".join([HEAD, *lines]),
+                cores=os.cpu_count(),
+                python=platform.python_version(),
+                system=platform.system(),
+                load=f"{before:.1f}, {os.getloadavg()[0]:.1f}",
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()
