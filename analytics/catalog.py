@@ -88,6 +88,9 @@ CLICK = DataPoint(
 )
 POINTS = (PAGE_VIEW, CLICK)
 DIGEST = digest(POINTS)
+CONSTANT = ("e", "p", "tv", "aid", "se_ca")  # always what their example says
+PATH = "/com.snowplowanalytics.snowplow/tp2"
+SCHEMA = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
 
 
 def names() -> list[str]:
@@ -95,19 +98,21 @@ def names() -> list[str]:
     return [f"{point.name}.{field.name}" for point, field in _fields()]
 
 
-def allowed(accepted: Collection[str]) -> dict[str, list[str]]:
+def allowed(accepted: Collection[str]) -> dict[str, dict[str, str]]:
     """Return what a browser may send: each point with its accepted fields.
 
     Args:
         accepted: ``point.field`` names; those no longer in the catalogue are ignored.
 
     Returns:
-        ``{point: [field, …]}``; a point without an accepted field is left out.
+        ``{point: {field: value}}``; the value of a field that is always the same,
+        else an empty text. A point without an accepted field is left out.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for point, field in _fields():
         if f"{point.name}.{field.name}" in accepted:
-            found.setdefault(point.name, []).append(field.name)
+            value = field.example if field.name in CONSTANT else ""
+            found.setdefault(point.name, {})[field.name] = value
     return found
 
 

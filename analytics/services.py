@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Sum
 from django.http import HttpRequest
-from django.urls import Resolver404, resolve
 
 from analytics import catalog
 from analytics.errors import AnsweredMeanwhile, ChoiceLocked
@@ -19,6 +18,7 @@ from analytics.states import Facts, Verdict, verdict
 from audit import services as audit
 from common import choices, setup
 from common.models import Via
+from common.roles import Role
 
 RESTORED = "database restored"
 _SAW_NO_NOTICE = (Via.API, Via.COMMAND)
@@ -81,30 +81,9 @@ def verdict_for_person(request: HttpRequest) -> Verdict:
     return verdict(_facts(request, console_page=True))
 
 
-def allowed_fields() -> dict[str, list[str]]:
-    """Return what a browser may send now: ``{point: [field, …]}``."""
+def allowed_fields() -> dict[str, dict[str, str]]:
+    """Return what a browser may send now: ``{point: {field: fixed value or ""}}``."""
     return catalog.allowed(accepted_fields(choice()))
-
-
-def collector_origin() -> str:
-    """Return scheme, host and port of the collector, as a policy names it."""
-    parts = urlsplit(settings.NMS_COLLECTOR_URL)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def page_from(request: HttpRequest) -> str:
-    """Return the name of the console's page this one was reached from, else nothing.
-
-    The name comes from the ``Referer`` of our own origin; the address itself is
-    read here and never leaves.
-    """
-    parts = urlsplit(request.headers.get("Referer", ""))
-    if parts.netloc != request.get_host() or not parts.path.startswith("/ui/"):
-        return ""
-    try:
-        return resolve(parts.path).url_name or ""
-    except Resolver404:
-        return ""
 
 
 def set_choice(
@@ -231,6 +210,38 @@ def count_blocked(directive: str, *, now: datetime) -> None:
     Blocked.objects.filter(day=day, directive=directive).update(count=F("count") + 1)
 
 
+def set_objection(user_id: int, leave_out: bool, *, now: datetime) -> None:
+    """Leave one user's browsers out, or no longer; it never turns anything on.
+
+    A person's own wish is no decision for the installation: nothing about it is
+    written into the audit log, where an employer could list who objected.
+    """
+    at = now if leave_out else None
+    get_user_model().objects.filter(pk=user_id).update(interaction_data_objected_at=at)
+
+
+def has_objected(request: HttpRequest) -> bool:
+    """Return whether the user of this request asked to be left out."""
+    return bool(getattr(request.user, "interaction_data_objected_at", None))
+
+
+def administrators() -> list[str]:
+    """Return the user names of those who may change the choice, in order."""
+    users = get_user_model().objects.filter(is_active=True, role=Role.ADMINISTRATOR)
+    return list(users.order_by("username").values_list("username", flat=True))
+
+
+def changes() -> list[Choice]:
+    """Return the newest decisions, at most twenty, the newest first."""
+    return list(Choice.objects.all()[:20])
+
+
+def blocked_count(since: datetime) -> int:
+    """Return how much browsers refused because of our policy since a moment's day."""
+    total = Blocked.objects.filter(day__gte=since.date()).aggregate(sum=Sum("count"))
+    return total["sum"] or 0
+
+
 def _append(number: int, *, address: str = "", **values: object) -> Choice:
     """Add the decision with this number, or say that somebody else has it."""
     try:
@@ -279,7 +290,7 @@ def _facts(request: HttpRequest, *, console_page: bool | None = None) -> Facts:
         accepted=bool(catalog.allowed(accepted_fields(newest))),
         gpc=request.headers.get("Sec-GPC") == "1",
         dnt=request.headers.get("DNT") == "1",
-        objected=bool(getattr(user, "interaction_data_objected_at", None)),
+        objected=has_objected(request),
         signed_in=user.is_authenticated,
         console_page=page if console_page is None else console_page,
     )
