@@ -177,8 +177,10 @@ class Sandbox:
             return False
         if request.fields.get("expect", "").lower() == "100-continue":
             sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.body = read_body(stream, request)
-        self.store.add(request)
+        try:
+            request.body = read_body(stream, request)
+        finally:
+            self.store.add(request)  # also when its body was cut off
         if rule is None:
             return exchange.send(self._app.answer(request))
         return play(rule, exchange, lambda: self._app.answer(request))

@@ -14,8 +14,6 @@ MAX_BYTES = 32 * 1024 * 1024
 MAX_KEYS = 100_000
 MAX_RECORDS = 4_000_000
 MAX_PATHS = 1_000
-
-
 COUNTS = [
     "requests_vendor",
     "requests_collector",

@@ -90,7 +90,7 @@ class Client:
             return got
 
 
-def batch(count: int = 1, **changes: object) -> bytes:
+def batch(count: int = 1, **changes: Any) -> bytes:
     """A correct telemetry document, or one with some keys changed."""
     records = [
         {

@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -81,7 +82,7 @@ def test_a_record_in_two_batches_counts_as_duplicated(client: Client) -> None:
     ],
 )
 def test_a_document_outside_the_schema_is_refused(
-    client: Client, changes: dict[str, object]
+    client: Client, changes: dict[str, Any]
 ) -> None:
     reply = client.post_batch(batch(**changes))
     assert (reply.status, reply.json()["code"]) == (422, 422)

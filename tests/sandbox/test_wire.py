@@ -42,6 +42,15 @@ def test_a_client_that_asks_before_its_body_is_told_to_go_on(client: Client) -> 
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404")
 
 
+def test_a_request_cut_off_in_its_body_is_an_arrival(client: Client) -> None:
+    port = client.box.vendor.port
+    with socket.create_connection(("127.0.0.1", port), 5) as sock:
+        sock.sendall(HEAD + b"Content-Length: 9\r\n\r\n{}")
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(4_096).startswith(b"HTTP/1.1 400")
+    assert client.control("GET", "stats")["by_path"] == {"/x": 1}
+
+
 def test_a_head_request_gets_no_body(client: Client) -> None:
     answer = client.raw(b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 404")
