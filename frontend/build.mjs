@@ -61,12 +61,12 @@ async function styles() {
   return `@charset "utf-8";${tabler}\n${squeeze(own)}\n`;
 }
 
-/** Names in {% icon "…" %} and in icon="…" of templates and modules, and the extra ones of icons.txt. */
+/** Names in {% icon "…" %} and in icon="…" or icon_name="…" of templates and modules, and the extra ones of icons.txt. */
 function iconNames() {
   const names = new Map(read(at('frontend/icons.txt')).split('\n').filter((l) => l && !l.startsWith('#')).map((n) => [n, 'frontend/icons.txt']));
   for (const file of [...templates, ...modules]) {
     const text = read(file).replace(/\{#.*?#\}/gs, '');
-    for (const [, name] of text.matchAll(/(?:\{%\s*icon\s+|\bicon["']?\s*[=:]\s*)["']([a-z0-9-]+)["']/g)) {
+    for (const [, name] of text.matchAll(/(?:\{%\s*icon\s+|\bicon(?:_name)?["']?\s*[=:]\s*)["']([a-z0-9-]+)["']/g)) {
       if (!names.has(name)) names.set(name, path.relative(root, file));
     }
   }
@@ -88,8 +88,8 @@ function write(name, content) {
   const file = path.join(out, name);
   const bytes = Buffer.from(content);
   if (!fs.existsSync(file) || !fs.readFileSync(file).equals(bytes)) {
-    fs.writeFileSync(`${file}.part`, bytes);
-    fs.renameSync(`${file}.part`, file);
+    fs.writeFileSync(`${file}.${process.pid}`, bytes);
+    fs.renameSync(`${file}.${process.pid}`, file);
   } else fs.utimesSync(file, new Date(), new Date());
   console.log(`${name.padEnd(22)}${String(bytes.length).padStart(7)} bytes ${String(gzipSync(bytes).length).padStart(7)} gzipped`);
 }

@@ -137,8 +137,7 @@ def byte_size(value: int | None) -> str:
         size /= 1024
         if round(size) < 1024 or unit == "GB":
             break
-    exact = size >= 10 or size == int(size)
-    return f"{size:.0f} {unit}" if exact else f"{size:.1f} {unit}"
+    return f"{size:.0f} {unit}" if size >= 10 else f"{round(size, 1):g} {unit}"
 
 
 @register.filter
