@@ -12,6 +12,7 @@ class Installation(models.Model):
     """This installation (one row, pk 1); locked while events are sealed or discarded."""
 
     installed_at = models.DateTimeField(null=True)
+    next_batch = models.UUIDField(default=uuid.uuid4)  # so that a preview is exact
 
 
 class ProcessRun(models.Model):

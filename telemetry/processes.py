@@ -20,12 +20,12 @@ def started(name: str, now: datetime) -> ProcessRun:
         now: When it started.
 
     Returns:
-        The run, to be handed to ``seen`` and ``stopped``.
+        The run; its ``pk`` is handed to ``seen`` and ``stopped``.
     """
     host = socket.gethostname()
     with transaction.atomic():
         for left in ProcessRun.objects.filter(name=name, host=host, stopped_at=None):
-            if _end(left, left.seen_at, unclean=True):
+            if _end(left.pk, left.seen_at, unclean=True):
                 record(catalog.PROCESS_STOP, now=left.seen_at)
         run = ProcessRun.objects.create(
             name=name, host=host, started_at=now, seen_at=now
@@ -34,18 +34,18 @@ def started(name: str, now: datetime) -> ProcessRun:
     return run
 
 
-def seen(run: ProcessRun, now: datetime) -> None:
+def seen(run: int, now: datetime) -> None:
     """Note that a run is alive; after a crash this is when it is said to have ended."""
-    ProcessRun.objects.filter(pk=run.pk, stopped_at=None).update(seen_at=now)
+    ProcessRun.objects.filter(pk=run, stopped_at=None).update(seen_at=now)
 
 
-def stopped(run: ProcessRun, now: datetime) -> None:
+def stopped(run: int, now: datetime) -> None:
     """Record the stop of a run, once."""
     with transaction.atomic():
         if _end(run, now, unclean=False):
             record(catalog.PROCESS_STOP, now=now)
 
 
-def _end(run: ProcessRun, at: datetime, *, unclean: bool) -> bool:
-    open_run = ProcessRun.objects.filter(pk=run.pk, stopped_at=None)
+def _end(run: int, at: datetime, *, unclean: bool) -> bool:
+    open_run = ProcessRun.objects.filter(pk=run, stopped_at=None)
     return bool(open_run.update(stopped_at=at, unclean=unclean))

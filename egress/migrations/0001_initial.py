@@ -4,55 +4,88 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Gate',
+            name="Gate",
             fields=[
-                ('host', models.CharField(max_length=260, primary_key=True, serialize=False)),
-                ('failures', models.PositiveIntegerField(default=0)),
-                ('closed_until', models.DateTimeField(null=True)),
-                ('cause', models.CharField(blank=True, max_length=40)),
-                ('sentence', models.CharField(blank=True, max_length=300)),
-                ('probe', models.UUIDField(null=True)),
-                ('probe_until', models.DateTimeField(null=True)),
+                (
+                    "host",
+                    models.CharField(max_length=260, primary_key=True, serialize=False),
+                ),
+                ("failures", models.PositiveIntegerField(default=0)),
+                ("closed_until", models.DateTimeField(null=True)),
+                ("cause", models.CharField(blank=True, max_length=40)),
+                ("sentence", models.CharField(blank=True, max_length=300)),
+                ("probe", models.UUIDField(null=True)),
+                ("probe_until", models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Pause',
+            name="Pause",
             fields=[
-                ('destination', models.CharField(max_length=40, primary_key=True, serialize=False)),
-                ('paused_at', models.DateTimeField()),
-                ('status', models.PositiveIntegerField()),
+                (
+                    "destination",
+                    models.CharField(max_length=40, primary_key=True, serialize=False),
+                ),
+                ("paused_at", models.DateTimeField()),
+                ("status", models.PositiveIntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name='Attempt',
+            name="Attempt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=20)),
-                ('item', models.CharField(max_length=64)),
-                ('destination', models.CharField(max_length=40)),
-                ('host', models.CharField(max_length=260)),
-                ('key', models.CharField(max_length=64)),
-                ('sha256', models.CharField(max_length=64)),
-                ('size', models.PositiveIntegerField()),
-                ('choice', models.PositiveBigIntegerField()),
-                ('started_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('outcome', models.CharField(blank=True, choices=[('accepted', 'Accepted'), ('refused', 'Refused'), ('failed', 'Failed'), ('unknown', 'Outcome unknown'), ('not_sent', 'Not sent')], max_length=12)),
-                ('reached', models.BooleanField(default=True)),
-                ('status', models.PositiveIntegerField(null=True)),
-                ('cause', models.CharField(blank=True, max_length=40)),
-                ('sentence', models.CharField(blank=True, max_length=300)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("kind", models.CharField(max_length=20)),
+                ("item", models.CharField(max_length=64)),
+                ("destination", models.CharField(max_length=40)),
+                ("host", models.CharField(max_length=260)),
+                ("key", models.CharField(max_length=64)),
+                ("sha256", models.CharField(max_length=64)),
+                ("size", models.PositiveIntegerField()),
+                ("choice", models.PositiveBigIntegerField()),
+                ("started_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "outcome",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("accepted", "Accepted"),
+                            ("refused", "Refused"),
+                            ("failed", "Failed"),
+                            ("unknown", "Outcome unknown"),
+                            ("not_sent", "Not sent"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("reached", models.BooleanField(default=True)),
+                ("status", models.PositiveIntegerField(null=True)),
+                ("cause", models.CharField(blank=True, max_length=40)),
+                ("sentence", models.CharField(blank=True, max_length=300)),
             ],
             options={
-                'indexes': [models.Index(fields=['kind', 'item', 'started_at'], name='egress_atte_kind_027548_idx'), models.Index(fields=['started_at'], name='egress_atte_started_7142a4_idx')],
+                "indexes": [
+                    models.Index(
+                        fields=["kind", "item", "started_at"],
+                        name="egress_atte_kind_027548_idx",
+                    ),
+                    models.Index(
+                        fields=["started_at"], name="egress_atte_started_7142a4_idx"
+                    ),
+                ],
             },
         ),
     ]

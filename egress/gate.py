@@ -1,0 +1,111 @@
+"""One gate per host, shared by all workers: closed after a failure, for a while.
+
+Once the wait is over one call at a time is let through, the probe; its success opens
+the gate. A pause is something else: a destination refused our credentials, and waits
+for a person or another license.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import F, Q
+
+from egress import backoff
+from egress.errors import TransientError
+from egress.models import Gate, Pause
+
+PROBE_LEASE = timedelta(seconds=40)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The right to call a host now; hand it back by succeeded, failed or left."""
+
+    host: str
+    failures: int
+    probe: uuid.UUID | None
+
+
+def enter(host: str, now: datetime) -> Pass | None:
+    """Return a pass for one call, or None while the gate is closed.
+
+    After a failure there is one pass at a time, claimed by a conditional UPDATE; that
+    of a worker that died becomes free again after 40 seconds.
+    """
+    gate = Gate.objects.filter(pk=host).first()
+    if gate is None or gate.failures == 0:
+        return Pass(host, 0, None)
+    probe = uuid.uuid4()
+    free = Q(probe=None) | Q(probe_until__lte=now)
+    claimed = Gate.objects.filter(
+        free, pk=host, failures=gate.failures, closed_until__lte=now
+    ).update(probe=probe, probe_until=now + PROBE_LEASE)
+    return Pass(host, gate.failures, probe) if claimed else None
+
+
+def succeeded(ticket: Pass) -> None:
+    """Open the gate: the host answered as it should."""
+    if ticket.failures:
+        Gate.objects.filter(pk=ticket.host).update(
+            failures=0, closed_until=None, cause="", sentence="", probe=None
+        )
+
+
+def failed(ticket: Pass, error: TransientError, now: datetime) -> datetime:
+    """Close the gate for longer, once for calls that ran at the same time.
+
+    Returns:
+        Until when it is closed.
+    """
+    until = now + max(
+        backoff.wait(ticket.failures + 1), error.retry_after or timedelta()
+    )
+    Gate.objects.get_or_create(pk=ticket.host)
+    Gate.objects.filter(pk=ticket.host, failures=ticket.failures).update(
+        failures=F("failures") + 1,
+        closed_until=until,
+        cause=error.code,
+        sentence=error.sentence[:300],
+        probe=None,
+    )
+    return closed_until(ticket.host) or until
+
+
+def left(ticket: Pass) -> None:
+    """Hand a pass back unused."""
+    if ticket.probe:
+        Gate.objects.filter(pk=ticket.host, probe=ticket.probe).update(probe=None)
+
+
+def closed_until(host: str) -> datetime | None:
+    """Return until when a host is not called; None while its gate is open."""
+    return (
+        Gate.objects.filter(pk=host, failures__gt=0)
+        .values_list("closed_until", flat=True)
+        .first()
+    )
+
+
+def override(host: str, now: datetime) -> None:
+    """Let the next probe through at once: somebody selected Try now."""
+    Gate.objects.filter(pk=host, failures__gt=0).update(closed_until=now)
+
+
+def pause(destination: str, status: int, now: datetime) -> None:
+    """Let nothing go to a destination that refused our credentials."""
+    Pause.objects.update_or_create(
+        pk=destination, defaults={"paused_at": now, "status": status}
+    )
+
+
+def resume(destination: str) -> None:
+    """Lift a pause: the license changed, or somebody selected Try now."""
+    Pause.objects.filter(pk=destination).delete()
+
+
+def paused(destination: str) -> Pause | None:
+    """Return the pause of a destination; None when there is none."""
+    return Pause.objects.filter(pk=destination).first()

@@ -1,0 +1,303 @@
+"""HTTP out: the only importer of ``requests``.
+
+One connection per call. What leaves is what is listed here: the headers handed in,
+``User-Agent: nms-admin``, and what HTTP itself needs (Host, Content-Length).
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+import requests
+from django.conf import settings
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import exceptions as u3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import SKIP_HEADER
+
+from egress.destinations import Destination
+from egress.errors import NotAllowed, TransientError
+
+DEADLINE = timedelta(seconds=30)
+CONNECT = timedelta(seconds=10)
+LIMIT = 64 * 1024
+KEPT = ("content-type", "content-encoding", "retry-after")
+Question = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the status, three headers in lower case, the body as it came."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+def post(
+    destination: Destination,
+    body: bytes,
+    *,
+    headers: Mapping[str, str],
+    key: str,
+    allowed: Question,
+    content_type: str = "application/json",
+    deadline: timedelta = DEADLINE,
+    limit: int = LIMIT,
+) -> Answer:
+    """Send one body and return the answer, whatever its status.
+
+    Args:
+        headers: Further headers, such as ``Authorization``.
+        key: The ``Idempotency-Key``; the same for every try of the same item.
+        allowed: Asked right before the socket opens and again before the first byte.
+        deadline: For all of it: connecting, sending and reading.
+        limit: The longest body that is read, in bytes.
+
+    Raises:
+        NotAllowed: ``allowed`` said no; nothing was sent.
+        TransientError: There is no answer, or not a whole one.
+    """
+    named = {**headers, "Content-Type": content_type, "Idempotency-Key": key}
+    return _call("POST", destination, body, named, allowed, deadline, limit)
+
+
+def get(
+    destination: Destination,
+    *,
+    headers: Mapping[str, str],
+    allowed: Question,
+    deadline: timedelta = DEADLINE,
+    limit: int = LIMIT,
+) -> Answer:
+    """Ask for something and return the answer, whatever its status; else as ``post``."""
+    return _call("GET", destination, None, headers, allowed, deadline, limit)
+
+
+class _Call:
+    """One running call: asks before it connects, and is cut off at its deadline."""
+
+    def __init__(self, allowed: Question, deadline: timedelta) -> None:
+        self.allowed = allowed
+        self.ends = time.monotonic() + deadline.total_seconds()
+        self.connection: HTTPConnection | None = None
+        self.reached = False
+        self.over = False
+
+    def check(self) -> None:
+        """Stop before anything is sent when it is too late or not allowed any more."""
+        if self.over or time.monotonic() >= self.ends:
+            raise TimeoutError
+        if not self.allowed():
+            raise NotAllowed
+
+    def cut(self) -> None:
+        """End whatever the call is waiting for; runs in the timer's thread."""
+        self.over = True
+        sock = getattr(self.connection, "sock", None)
+        while sock is not None and not isinstance(sock, socket.socket):
+            sock = getattr(sock, "socket", None)  # TLS inside a TLS proxy
+        if sock is not None:
+            with suppress(OSError):  # closed already
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+_running: ContextVar[_Call] = ContextVar("_running")
+
+
+class _Checked(HTTPConnection):
+    """A connection that asks its call before the socket opens and before it is used."""
+
+    def connect(self) -> None:
+        call = _running.get()
+        call.check()
+        call.connection = self
+        super().connect()
+        call.check()
+        call.reached = True
+
+
+class _CheckedTls(_Checked, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Checked
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _CheckedTls
+
+
+@lru_cache(maxsize=4)
+def _trust(bundle: str) -> ssl.SSLContext:
+    """Return a context that trusts the system's authorities and those of ``bundle``."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    paths = ssl.get_default_verify_paths()
+    if not (paths.cafile or paths.capath):
+        context.load_verify_locations(requests.certs.where())
+    if bundle:
+        context.load_verify_locations(bundle)
+    return context
+
+
+class _Adapter(HTTPAdapter):
+    """Checked connections under our own trust; nothing comes from the environment."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Use our pools and our context."""
+        super().init_poolmanager(
+            *args, **kwargs, ssl_context=_trust(settings.NMS_CA_BUNDLE)
+        )
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Use them through the proxy as well."""
+        trust = _trust(settings.NMS_CA_BUNDLE)
+        manager = super().proxy_manager_for(
+            proxy, **kwargs, ssl_context=trust, proxy_ssl_context=trust
+        )
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        return manager
+
+    def cert_verify(self, conn: Any, *_: Any) -> None:
+        """Verify always, by the context alone."""
+        conn.cert_reqs = "CERT_REQUIRED"
+
+
+def _call(
+    method: str,
+    destination: Destination,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    allowed: Question,
+    deadline: timedelta,
+    limit: int,
+) -> Answer:
+    if not destination.encrypted and not (settings.SANDBOX and destination.local):
+        raise NotAllowed("plain http goes to this host only, in sandbox mode")
+    call = _Call(allowed, deadline)
+    token = _running.set(call)
+    timer = threading.Timer(deadline.total_seconds(), call.cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        with _session(headers) as session:
+            response = session.request(
+                method,
+                destination.url,
+                data=body,
+                timeout=(
+                    min(CONNECT, deadline).total_seconds(),
+                    deadline.total_seconds(),
+                ),
+                allow_redirects=False,
+                stream=True,
+            )
+            return _read(response, limit)
+    except (
+        requests.RequestException,
+        u3.HTTPError,
+        OSError,
+        http.client.HTTPException,
+    ) as error:
+        raise _explain(error, call) from None
+    finally:
+        timer.cancel()
+        _running.reset(token)
+
+
+def _session(headers: Mapping[str, str]) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.headers.clear()
+    session.headers.update(headers)
+    session.headers["User-Agent"] = "nms-admin"
+    session.headers["Accept-Encoding"] = SKIP_HEADER
+    if settings.NMS_F5_API_KEY:
+        session.headers["F5-ApiKey"] = settings.NMS_F5_API_KEY
+    if settings.NMS_PROXY_URL:
+        session.proxies["https"] = settings.NMS_PROXY_URL
+    session.mount("https://", _Adapter())
+    session.mount("http://", _Adapter())
+    return session
+
+
+def _read(response: requests.Response, limit: int) -> Answer:
+    """Read up to the limit, exactly as it came: nothing is inflated."""
+    parts: list[bytes] = []
+    size = 0
+    while size <= limit:
+        part = response.raw.read(min(16_384, limit + 1 - size), decode_content=False)
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    if size > limit:
+        raise TransientError(
+            "too_large",
+            f"The answer is longer than {limit // 1024} KB; it was not read further.",
+            status=response.status_code,
+        )
+    kept = {name: response.headers[name] for name in KEPT if name in response.headers}
+    return Answer(response.status_code, kept, b"".join(parts))
+
+
+def _explain(error: BaseException, call: _Call) -> TransientError:
+    """Name what went wrong in our own words: the errors' texts may hold secrets."""
+    code, sentence = _cause(error, call)
+    return TransientError(code, sentence, reached=call.reached)
+
+
+def _cause(error: BaseException, call: _Call) -> tuple[str, str]:
+    chain = list(_chain(error))
+    if call.over or time.monotonic() >= call.ends:
+        return "deadline", "There was no whole answer in time."
+    for one in chain:
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return "certificate", f"Its certificate is not valid: {one.verify_message}."
+        if isinstance(one, socket.gaierror):
+            return "dns", "Its name was not found (DNS)."
+        if isinstance(one, ConnectionRefusedError):
+            return "refused", "Nothing listens at its address (connection refused)."
+    for one in chain:
+        if isinstance(one, u3.ProxyError | requests.exceptions.ProxyError):
+            return "proxy", "The proxy did not pass the connection on."
+        if isinstance(one, ssl.SSLError):
+            return "tls", "No encrypted connection could be agreed on (TLS)."
+        if isinstance(one, TimeoutError | u3.TimeoutError | requests.Timeout):
+            return "timeout", "It did not answer in time."
+    if call.reached:
+        return "cut", "The connection ended before the whole answer was there."
+    return "connection", "No connection could be made."
+
+
+def _chain(error: BaseException | None) -> Any:
+    """Yield an error and everything it stands for, the innermost last."""
+    seen: set[int] = set()
+    queue = [error]
+    while queue:
+        one = queue.pop(0)
+        if not isinstance(one, BaseException) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        queue += [
+            one.__cause__,
+            one.__context__,
+            getattr(one, "reason", None),
+            *one.args,
+        ]
