@@ -106,7 +106,8 @@ def _is_over(name: str, address: str, now: datetime) -> bool:
     if sum(named) > NAME_LIMIT:
         return True
     near = rows.filter(ip_address=address or None, ip_address__isnull=False)
-    return sum(near.values_list("failures_since_start", flat=True)) > ADDRESS_LIMIT
+    total: int = sum(near.values_list("failures_since_start", flat=True))
+    return total > ADDRESS_LIMIT
 
 
 def forgive(name: str = "", *, address: str = "") -> int:
@@ -130,10 +131,12 @@ class Handler(AxesDatabaseHandler):  # type: ignore[misc]
         """Claim a try for the name and the address; False before any hashing."""
         name = (credentials or {}).get("username") or ""
         now = request.axes_attempt_time  # type: ignore[attr-defined]
-        return claim(name, client_address(request), now=now)
+        allowed = claim(name, client_address(request), now=now)
+        request.axes_locked_out = not allowed  # type: ignore[attr-defined]
+        return allowed
 
     def user_login_failed(
-        self, sender: object, credentials: dict[str, Any], request: Any, **_: object
+        self, _sender: object, credentials: dict[str, Any], request: Any, **_: object
     ) -> None:
         """Write a failed try into the audit chain; a refused one leaves nothing."""
         if request is None or request.axes_locked_out:
@@ -148,11 +151,15 @@ class Handler(AxesDatabaseHandler):  # type: ignore[misc]
             if until:
                 record("user.locked", **facts, details={"until": until.isoformat()})
 
-    def user_logged_in(self, sender: object, request: Any, user: Any, **_: Any) -> None:
+    def user_logged_in(
+        self, _sender: object, _request: Any, user: Any, **_: Any
+    ) -> None:
         """Forget the failed tries of who signed in."""
         forgive(user.get_username())
 
-    def user_logged_out(self, sender: object, request: Any, user: Any, **_: Any) -> None:
+    def user_logged_out(
+        self, sender: object, request: Any, user: Any, **_: Any
+    ) -> None:
         """Signing out is recorded where it happens."""
 
 

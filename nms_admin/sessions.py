@@ -28,7 +28,7 @@ class SessionStore(DatabaseStore):
     row: Session | None = None
 
     @classmethod
-    def get_model_class(cls) -> type[Session]:  # type: ignore[override]
+    def get_model_class(cls) -> type[Session]:
         """Return the table."""
         return Session
 
@@ -42,8 +42,7 @@ class SessionStore(DatabaseStore):
 
     def create_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
         """Return the row to store, with what the list of sessions shows."""
-        row = super().create_model_instance(data)
-        assert isinstance(row, Session)
+        row: Session = super().create_model_instance(data)  # type: ignore[assignment]
         row.user_id = int(data[SESSION_KEY]) if SESSION_KEY in data else None
         row.address = data.get("address", "")
         row.agent = data.get("agent", "")

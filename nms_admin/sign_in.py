@@ -7,7 +7,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate, login, logout
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
@@ -19,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from audit.services import record
 from common.access import client_address, public
 from nms_admin import lockout, sessions
+from nms_admin.models import User
 
 HOME = "/ui/"
 PASSWORD_MOST = 4096
@@ -39,10 +39,11 @@ NOTES = {
 }
 
 
-def begin_session(request: HttpRequest, user: AbstractBaseUser, now: datetime) -> None:
+def begin_session(request: HttpRequest, user: User, now: datetime) -> None:
     """Sign ``user`` in: session, audit record and Login event, or none of them."""
     with transaction.atomic():
         sessions.prune(now=now)
+        request.session.flush()
         login(request, user, backend=settings.AUTHENTICATION_BACKENDS[-1])
         sessions.begin(request, now=now)
         record(
@@ -66,7 +67,9 @@ def next_page(request: HttpRequest, default: str = HOME) -> str:
 def locked_sentence(until: datetime) -> str:
     """Say when a locked name may try again; the next whole minute is safe."""
     at = until.replace(second=59)
-    return f"Try again at {at:%H:%M} UTC, or ask an administrator to unlock the account."
+    return (
+        f"Try again at {at:%H:%M} UTC, or ask an administrator to unlock the account."
+    )
 
 
 @public
@@ -81,7 +84,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     name = lockout.typed_name(request.POST.get("username", ""))
     password = request.POST.get("password", "")[:PASSWORD_MOST]
     user = authenticate(request, username=name, password=password)
-    if user is None:
+    if not isinstance(user, User):
         return _refused(request, name)
     begin_session(request, user, timezone.now())
     return HttpResponseRedirect(next_page(request))
@@ -95,6 +98,7 @@ def _refused(request: HttpRequest, name: str) -> HttpResponse:
         response = _page(request, note, name, 429)
         wait = stands.locked_until - now
         response["Retry-After"] = str(max(1, int(wait.total_seconds()) + 1))
+        response._has_been_logged = True  # type: ignore[attr-defined]  # the chain has it
         return response
     left = f"{stands.tries_left} tr{'y' if stands.tries_left == 1 else 'ies'} left"
     note = {"title": WRONG, "body": f"{left} before a 15-minute wait."}
