@@ -18,7 +18,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from analytics import catalog, services
 from analytics.errors import AnsweredMeanwhile, ChoiceRefused
 from common import setup
-from common.access import administrator_required, public, sign_in_required
+from common.access import (
+    administrator_required,
+    client_address,
+    public,
+    sign_in_required,
+)
 from common.http import HtmxRequest
 from common.models import Via
 
@@ -167,7 +172,7 @@ def _store(request: HtmxRequest, *, collect: bool) -> HttpResponse:
             by=request.user.get_username(),
             via=via if setup.finished_at() else Via.WIZARD,
             now=timezone.now(),
-            address=request.META.get("REMOTE_ADDR", ""),
+            address=client_address(request),
             expected=int(seen) if seen.isdecimal() and len(seen) < 10 else None,
         )
     except ChoiceRefused as refusal:

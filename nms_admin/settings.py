@@ -154,6 +154,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "analytics.middleware.interaction_data",
     "nms_admin.middleware.no_store",
 ]
 TEMPLATES = [
@@ -166,6 +167,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "nms_admin.context_processors.shell",
+                "analytics.context_processors.interaction_data",
             ],
             "builtins": ["common.templatetags.nms", "django.templatetags.static"],
         },
