@@ -1,0 +1,172 @@
+"""A whole installation in real processes, and the sandbox seen from outside."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+ROOT = Path(__file__).parent.parent.parent
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T], seconds: float, what: str) -> T:
+    """Return the first true result; fail with ``what`` when there is none in time."""
+    end = time.monotonic() + seconds
+    while True:
+        if result := condition():
+            return result
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.1)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports nothing listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for item in sockets:
+        item.bind(("127.0.0.1", 0))
+    ports = [item.getsockname()[1] for item in sockets]
+    for item in sockets:
+        item.close()
+    return ports
+
+
+class Sandbox:
+    """The vendor's side: what arrived, and what goes wrong next."""
+
+    def __init__(self, port: int) -> None:
+        self.base = f"http://localhost:{port}/__sandbox"
+
+    def _call(self, method: str, path: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(f"{self.base}{path}", data=data, method=method)
+        request.add_header("Content-Type", "application/json")
+        with urlopen(request, timeout=10) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def arrivals(self, host: str = "", path: str = "") -> list[dict[str, Any]]:
+        """Return the requests of one host (vendor or collector), oldest first."""
+        found: list[dict[str, Any]] = self._call(
+            "GET", f"/requests?host={host}&path={path}"
+        )["requests"]
+        for one in found:
+            one["body"] = base64.b64decode(one["body_base64"])
+        return found
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counters."""
+        stats: dict[str, Any] = self._call("GET", "/stats")
+        return stats
+
+    def fault(self, *rules: dict[str, Any]) -> None:
+        """Replace the rules of what goes wrong."""
+        self._call("POST", "/faults", list(rules))
+
+
+class Console:
+    """``manage.py serve`` on a data folder and ports of its own."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.port, vendor, collector = free_ports(3)
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.collector = f"http://localhost:{collector}"
+        self.sandbox = Sandbox(vendor)
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("NMS_")},
+            "NMS_DATA_DIR": str(folder),
+            "NMS_PORT": str(self.port),
+            "NMS_SANDBOX_PORT": str(vendor),
+            "NMS_SANDBOX_COLLECTOR_PORT": str(collector),
+            **settings,
+        }
+        self.environment.pop("DJANGO_SETTINGS_MODULE", None)
+        self.log = folder / "output.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start all processes and wait until the console answers."""
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-u", "manage.py", "serve"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_for(self._answers, 60, f"the console answers: {self.output()}")
+
+    def stop(self) -> float:
+        """Ask it to stop; return how many seconds it took."""
+        if self.process is None:
+            return 0.0
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(30)
+        self.process = None
+        return time.monotonic() - began
+
+    def _answers(self) -> bool:
+        if self.process is None or self.process.poll() is not None:
+            raise AssertionError(f"serve ended: {self.output()}")
+        try:
+            with urlopen(f"{self.base}/api/liveness/core", timeout=2) as answer:
+                core = bool(answer.status == 200)
+            with urlopen(f"{self.sandbox.base}/stats", timeout=2) as answer:
+                return core and bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
+
+    def output(self) -> str:
+        """Return everything the processes wrote so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def setup_code(self) -> str:
+        """Return the code ``serve`` printed."""
+        found = re.search(r"Setup code (\S+)", self.output())
+        assert found, self.output()
+        return found.group(1)
+
+    def manage(self, *words: str, check: bool = True) -> str:
+        """Run a command of manage.py on the same installation; return its output."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *words],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    def pid_of(self, words: str) -> int:
+        """Return the process of this installation whose command holds ``words``."""
+        marker = f"NMS_DATA_DIR={self.folder}".encode()
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                ours = marker in (entry / "environ").read_bytes().split(b"\0")
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            of_serve = self.process is not None and parent == self.process.pid
+            if ours and of_serve and words.encode() in command:
+                return int(entry.name)
+        raise AssertionError(f"no process with {words!r} in its command")
