@@ -28,6 +28,7 @@ def interaction_data(request: HttpRequest) -> dict[str, Any]:
         "tracker": SimpleLazyObject(lambda: tracker(request)),
         "privacy_banner": SimpleLazyObject(lambda: _banner(request)),
         "interaction_choice": SimpleLazyObject(lambda: shown_choice(request)),
+        "interaction_points": catalog.POINTS,
         "recipient": "the test receiver" if settings.SANDBOX else "F5",
         "privacy_notice_url": settings.NMS_PRIVACY_NOTICE_URL,
     }

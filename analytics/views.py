@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import time
 from datetime import timedelta
-from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csrf import csrf_exempt
@@ -41,9 +40,9 @@ def page(request: HttpRequest) -> HttpResponse:
         request,
         "analytics/page.html",
         {
-            **_catalogue(),
             "verdict": services.is_collecting(request),
-            "administrators": services.administrators(),
+            "sample": json.dumps(catalog.sample(catalog.CLICK), indent=2),
+            "administrators": ", ".join(services.administrators()),
             "changes": services.changes(),
             "blocked": services.blocked_count(now - timedelta(days=14)),
         },
@@ -69,7 +68,7 @@ def opt_out(request: HtmxRequest) -> HttpResponse:
     newest = services.choice()
     context = {
         **_layout(),
-        "back": _next(request, ""),
+        "back": _next(request, "/ui/"),
         "number": newest.pk if newest else 0,
         "is_off": services.is_on() is False,
     }
@@ -95,15 +94,12 @@ def permission(request: HttpRequest) -> HttpResponse:
 @require_GET
 def privacy(request: HttpRequest) -> HttpResponse:
     """Show anybody what applies to them and why; who decided only to those signed in."""
-    context = {**_catalogue(), "verdict": services.verdict_for_person(request)}
-    signed_in = request.user.is_authenticated
-    if signed_in:
-        context["objected"] = services.has_objected(request)
-    return render(
-        request,
-        "analytics/privacy.html",
-        {**context, **_layout(shell=signed_in)},
-    )
+    context = {
+        "verdict": services.verdict_for_person(request),
+        "objected": services.has_objected(request),
+        **_layout(shell=request.user.is_authenticated),
+    }
+    return render(request, "analytics/privacy.html", context)
 
 
 @sign_in_required
@@ -213,17 +209,10 @@ def _answer(request: HtmxRequest, default: str = "ui-web-analytics") -> HttpResp
 def _next(request: HttpRequest, default: str = "ui-web-analytics") -> str:
     target = request.POST.get("next") or request.GET.get("next") or ""
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()})
-    return target if safe and target.startswith("/") else default
+    return target if safe and target.startswith("/") else resolve_url(default)
 
 
 def _layout(*, shell: bool = True) -> dict[str, str]:
     """Return the frame of a page: the console, or the narrow one of the set-up."""
     inside = shell and setup.finished_at() is not None
     return {"layout": "base.html" if inside else "solo.html"}
-
-
-def _catalogue() -> dict[str, Any]:
-    return {
-        "points": catalog.POINTS,
-        "sample": json.dumps(catalog.sample(catalog.CLICK), indent=2),
-    }
