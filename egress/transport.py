@@ -22,6 +22,7 @@ from typing import Any
 import requests
 from django.conf import settings
 from requests.adapters import HTTPAdapter
+from requests.certs import where
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3 import exceptions as u3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -148,7 +149,7 @@ def _trust(bundle: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     paths = ssl.get_default_verify_paths()
     if not (paths.cafile or paths.capath):
-        context.load_verify_locations(requests.certs.where())
+        context.load_verify_locations(where())
     if bundle:
         context.load_verify_locations(bundle)
     return context

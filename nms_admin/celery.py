@@ -17,4 +17,9 @@ app.conf.beat_schedule = {
         "schedule": 15.0,
         "options": {"expires": 14},
     },
+    "prune": {
+        "task": "telemetry.tasks.prune",
+        "schedule": 3600.0,
+        "options": {"expires": 600},
+    },
 }

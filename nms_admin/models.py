@@ -53,6 +53,7 @@ class Message(models.Model):
     tag = models.CharField(max_length=64, unique=True)
     payload = models.TextField()
     visible_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
     deliveries = models.PositiveIntegerField(default=0)
 
     class Meta:
