@@ -188,6 +188,7 @@ else:
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": str(NMS_DATA_DIR / "nms-admin.sqlite3"),
             "CONN_MAX_AGE": None,
+            "TEST": {"NAME": str(NMS_DATA_DIR / "test.sqlite3")},  # threads race on it
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
