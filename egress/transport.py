@@ -22,7 +22,7 @@ from typing import Any
 import requests
 from django.conf import settings
 from requests.adapters import HTTPAdapter
-from requests.certs import where
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3 import exceptions as u3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -149,7 +149,7 @@ def _trust(bundle: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     paths = ssl.get_default_verify_paths()
     if not (paths.cafile or paths.capath):
-        context.load_verify_locations(where())
+        context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
     if bundle:
         context.load_verify_locations(bundle)
     return context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,9 +11,13 @@ from django.db import DatabaseError, transaction
 from django.db.models import Count, Max, Min, Sum
 from django.utils import timezone
 
+from audit import services as audit
 from common.dictionary import DataPoint
+from common.models import Via
+from egress import destinations, gate
 from licensing import services as licensing
-from telemetry import catalog
+from telemetry import catalog, delivery, document, outbox
+from telemetry.document import Fact
 from telemetry.models import Batch, Event, Installation
 
 log = structlog.get_logger(__name__)
@@ -97,3 +102,107 @@ def sealed_until() -> datetime | None:
     """Return when the newest event that was ever sealed happened; None before."""
     newest: datetime | None = Batch.objects.aggregate(at=Max("newest_at"))["at"]
     return newest
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The next document.
+
+    ``kind`` is ``sealed`` (a batch that waits, these very bytes), ``next`` (what would
+    be sealed now), ``held`` (the same, but the subscription is not known yet) or
+    ``example`` (nothing waits: made of the catalogue's examples).
+    """
+
+    kind: str
+    body: bytes
+
+
+def preview(now: datetime, data_point: str = "") -> Preview:
+    """Return what would be sent next, by the serializer that sends.
+
+    Args:
+        data_point: Show the example of this one instead.
+    """
+    if data_point in catalog.BY_NAME:
+        return Preview("example", document.example(data_point))
+    if sealed := Batch.objects.unsettled().order_by("due_at", "sealed_at").first():
+        return Preview("sealed", bytes(sealed.body))
+    terms = licensing.delivery_terms(now)
+    facts = [Fact(*row[1:]) for row in delivery.sealable(now, terms)]
+    if not facts:
+        return Preview("example", document.example(catalog.LOGIN.name))
+    number = Installation.objects.get_or_create(pk=1)[0].next_batch
+    body = document.build(number, terms.subscription_id or "", facts)
+    return Preview("held" if terms.hold else "next", body)
+
+
+def try_now(now: datetime) -> None:
+    """Let the next sweep send at once: lift a pause, open the gate for one probe."""
+    if destination := destinations.find(delivery.DESTINATION):
+        gate.override(destination.host, now)
+    gate.resume(delivery.DESTINATION)
+    Batch.objects.unsettled().filter(lease=None).update(due_at=now)
+
+
+def delete_held(*, by: str, address: str, now: datetime) -> int:
+    """Delete the events that wait for a license; return how many there were."""
+    with transaction.atomic():
+        outbox.lock()
+        if not licensing.delivery_terms(now).hold:
+            return 0
+        total = outbox.discard_events(Event.objects.all(), "deleted by hand")
+        _audit("telemetry.held_deleted", by, address, now, f"{total} events")
+    return total
+
+
+def retry_batch(batch: uuid.UUID, *, by: str, address: str, now: datetime) -> bool:
+    """Let a dead batch wait again, with the same bytes and key; False when it is not."""
+    with transaction.atomic():
+        dead = Batch.objects.filter(pk=batch, discarded_at=None).exclude(dead_at=None)
+        if not dead.update(dead_at=None, dead_reason="", crashes=0, due_at=now):
+            return False
+        _audit("telemetry.batch_retried", by, address, now, str(batch))
+    return True
+
+
+def discard_batch(batch: uuid.UUID, *, by: str, address: str, now: datetime) -> bool:
+    """Give a dead batch up for good; False when it is not dead."""
+    with transaction.atomic():
+        outbox.lock()
+        dead = Batch.objects.filter(pk=batch, discarded_at=None).exclude(dead_at=None)
+        if not outbox.discard_batches(dead, "deleted by hand", now):
+            return False
+        _audit("telemetry.batch_discarded", by, address, now, str(batch))
+    return True
+
+
+def discard_before(moment: datetime, now: datetime) -> int:
+    """Delete events that an earlier life of this database may have sent already.
+
+    Args:
+        moment: The ``sealed_until`` of before a backup was restored.
+    """
+    with transaction.atomic():
+        outbox.lock()
+        events = Event.objects.filter(occurred_at__lte=moment)
+        total = outbox.discard_events(events, "restored, may have been sent")
+        batches = Batch.objects.unsettled().filter(oldest_at__lte=moment)
+        return total + outbox.discard_batches(batches, "restored", now)
+
+
+def license_changed(now: datetime) -> None:
+    """Send on under the license in force: lift a pause, drop what waited too long."""
+    gate.resume(delivery.DESTINATION)
+    outbox.discard_overdue(now, licensing.delivery_terms(now))
+
+
+def connection_changed(now: datetime, *, on: bool) -> None:
+    """Delete everything that waits when Continuous Connection is turned off."""
+    if not on:
+        outbox.discard_all("turned off", now)
+
+
+def _audit(action: str, by: str, address: str, now: datetime, subject: str) -> None:
+    audit.record(
+        action, now=now, actor=by, via=Via.SETTINGS, subject=subject, address=address
+    )
