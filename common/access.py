@@ -7,11 +7,13 @@ from functools import lru_cache, wraps
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
+from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 from ninja.errors import HttpError
 
@@ -33,6 +35,7 @@ def may(user: Any, role: str) -> bool:
 def needs(role: str) -> Callable[[View], View]:
     """Let only users of at least ``role`` reach a page; others get 403 or sign in.
 
+    The page is made in the user's time zone.
     An htmx request of somebody who is not signed in gets ``HX-Redirect``, never a
     sign-in page inside a card.
     """
@@ -44,12 +47,21 @@ def needs(role: str) -> Callable[[View], View]:
                 return sign_in_first(request)
             if not may(request.user, role):
                 raise PermissionDenied
-            return view(request, *args, **kwargs)
+            with timezone.override(_zone(request.user)):
+                return view(request, *args, **kwargs)
 
         guarded.access = role  # type: ignore[attr-defined]
         return guarded
 
     return decorate
+
+
+def _zone(user: Any) -> ZoneInfo:
+    """Return the zone pages show beside UTC; UTC when the host does not know it."""
+    try:
+        return ZoneInfo(user.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
 
 
 def sign_in_first(request: HttpRequest) -> HttpResponse:

@@ -16,7 +16,7 @@ from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Sum
 from django.http import HttpRequest
 
 from audit.models import Record
@@ -63,6 +63,17 @@ def _locked_until(rows: list[tuple[int, datetime]], limit: int) -> datetime | No
             until = at + WAIT
         total -= failures
     return until
+
+
+def locked_names(*, now: datetime) -> set[str]:
+    """Return the names that have no try left."""
+    rows = (
+        AccessAttempt.objects.filter(attempt_time__gt=now - WAIT)
+        .order_by()
+        .values("username")
+    )
+    counted = rows.annotate(tries=Sum("failures_since_start"))
+    return {row["username"] for row in counted if row["tries"] >= NAME_LIMIT}
 
 
 def claim(name: str, address: str, *, now: datetime) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from django.contrib.auth.models import AbstractUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.base_session import AbstractBaseSession
@@ -44,6 +46,10 @@ class Session(AbstractBaseSession):
         from nms_admin.sessions import SessionStore
 
         return SessionStore
+
+    def handle(self) -> str:
+        """Return a name for this session that pages may show; the key they may not."""
+        return hashlib.sha256(self.session_key.encode()).hexdigest()[:16]
 
 
 class Message(models.Model):

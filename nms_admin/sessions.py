@@ -94,9 +94,16 @@ def of(user: User, *, now: datetime) -> list[Session]:
     return list(alive.order_by("-seen_at"))
 
 
-def end(user: User, *, keep: str | None = None) -> int:
-    """End all sessions of a user, but for the one with the key ``keep``."""
-    ended, _ = Session.objects.filter(user=user).exclude(pk=keep or "").delete()
+def end(user: User, *, keep: str | None = None, only: str = "") -> int:
+    """End the sessions of a user but the one with the key ``keep``; return how many.
+
+    Args:
+        only: The handle of the one to end; empty for all.
+    """
+    rows = Session.objects.filter(user=user).exclude(pk=keep or "")
+    if only:
+        rows = rows.filter(pk__in=[row.pk for row in rows if row.handle() == only])
+    ended, _ = rows.delete()
     return ended
 
 

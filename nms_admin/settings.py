@@ -222,14 +222,9 @@ AUTHENTICATION_BACKENDS = [
 ]
 PASSWORD_HASHERS = ["nms_admin.hashers.Argon2"]
 AUTH_PASSWORD_VALIDATORS = [
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 12},
-    },
-    {
-        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"
-    },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "nms_admin.passwords.Length"},
+    {"NAME": "nms_admin.passwords.Resembling"},
+    {"NAME": "nms_admin.passwords.Leaked"},
 ]
 SESSION_ENGINE = "nms_admin.sessions"
 SESSION_COOKIE_NAME = "__Host-nms-session" if HTTPS else "nms-session"

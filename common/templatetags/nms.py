@@ -58,11 +58,22 @@ def input_type(field: BoundField) -> str:
 
 @register.filter
 def utc(value: datetime | None) -> str:
-    """Show a moment as ``23 Nov 2026, 06:31 UTC``; empty for None."""
+    """Show a moment as ``23 Nov 2026, 06:31 UTC``; empty for None.
+
+    Who has chosen another time zone finds the moment in it in the title.
+    """
     if value is None:
         return ""
     text = f"{utc_day_text(value)}, {value.astimezone(UTC):%H:%M} UTC"
-    return _time(value.astimezone(UTC), text)
+    zone, local = timezone.get_current_timezone_name(), timezone.localtime(value)
+    if zone == "UTC":
+        return _time(value.astimezone(UTC), text)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        _stamp(value.astimezone(UTC)),
+        f"{local.day} {local:%b %Y, %H:%M} {zone}",
+        text,
+    )
 
 
 @register.filter
