@@ -89,6 +89,11 @@ def closed_until(host: str) -> datetime | None:
     )
 
 
+def state(host: str) -> Gate | None:
+    """Return the closed gate of a host, with the cause; None while it is open."""
+    return Gate.objects.filter(pk=host, failures__gt=0).first()
+
+
 def override(host: str, now: datetime) -> None:
     """Let the next probe through at once: somebody selected Try now."""
     Gate.objects.filter(pk=host, failures__gt=0).update(closed_until=now)

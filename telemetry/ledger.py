@@ -39,6 +39,11 @@ class Row:
     batch: Batch | None = None
 
     @property
+    def key(self) -> str:
+        """Return the batch's id as text; empty for an event not sealed yet."""
+        return str(self.batch.pk) if self.batch else ""
+
+    @property
     def label(self) -> str:
         """Return the status in words."""
         return STATUSES[self.status][0]
@@ -210,6 +215,11 @@ class Totals:
     accepted: int
     first_try: int
     refused: int
+
+    @property
+    def first_try_percent(self) -> str:
+        """Return how many of the accepted ones went at the first try."""
+        return f"{100 * self.first_try / max(self.accepted, 1):.1f}".removesuffix(".0")
 
 
 def totals(days: int, now: datetime) -> Totals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +38,11 @@ class Waiting:
     sealed: int
     batches: int
     since: datetime | None
+
+    @property
+    def unsent(self) -> int:
+        """How many events may be sent now: those not sealed yet and those in batches."""
+        return self.pending + self.sealed
 
     @property
     def total(self) -> int:
@@ -115,6 +121,11 @@ class Preview:
 
     kind: str
     body: bytes
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 that the attempt and the receiver will have."""
+        return hashlib.sha256(self.body).hexdigest()
 
 
 def preview(now: datetime, data_point: str = "") -> Preview:
