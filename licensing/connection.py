@@ -1,0 +1,100 @@
+"""The choice *Enable Continuous Connection*: may this server send by itself?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from audit import services as audit
+from common import choices
+from common.models import Via
+from licensing.models import ConnectionChoice
+from licensing.signals import connection_changed
+
+RESTORED = "database restored"
+
+
+def choice() -> ConnectionChoice | None:
+    """Return the answer in force; None when nobody has answered yet."""
+    newest = ConnectionChoice.objects.first()
+    if newest:
+        choices.remember(choices.CONNECTION, newest.pk, newest.value)
+    return newest
+
+
+def is_on() -> bool:
+    """Return whether events may be recorded and sent: on until somebody says off."""
+    if settings.DO_NOT_TRACK:
+        return False
+    newest = choice()
+    return newest.value if newest else True
+
+
+def number() -> int:
+    """Return the number of the answer in force; 0 when there is none."""
+    newest = ConnectionChoice.objects.first()
+    return newest.pk if newest else 0
+
+
+def set_choice(
+    *,
+    on: bool,
+    by: str,
+    via: str,
+    now: datetime,
+    address: str = "",
+    reason: str = "",
+    number: int | None = None,
+) -> bool:
+    """Switch Continuous Connection; what waits is discarded with it when it goes off.
+
+    The same answer again adds nothing. Row, audit record and the signal
+    ``connection_changed`` share one transaction.
+
+    Returns:
+        Whether a row was added.
+    """
+    with transaction.atomic():
+        newest = ConnectionChoice.objects.select_for_update().first()
+        if newest and newest.value == on and number is None:
+            return False
+        added = ConnectionChoice.objects.create(
+            pk=number,
+            value=on,
+            decided_at=now,
+            decided_by=by,
+            via=via,
+            reason=reason,
+        )
+        audit.record(
+            f"connection.{'on' if on else 'off'}",
+            now=now,
+            actor=by,
+            via=via,
+            address=address,
+            details={"number": added.pk, **({"reason": reason} if reason else {})},
+        )
+        connection_changed.send(sender=None, on=on, now=now, by=by)
+        transaction.on_commit(
+            lambda: choices.remember(choices.CONNECTION, added.pk, on)
+        )
+    return True
+
+
+def check_restore(now: datetime) -> bool:
+    """Switch off when the database is older than choices.json; say whether it was."""
+    newest = ConnectionChoice.objects.first()
+    known, value = (newest.pk, newest.value) if newest else (0, None)
+    if not choices.is_older(choices.CONNECTION, known, value):
+        return False
+    set_choice(
+        on=False,
+        by=audit.NOBODY,
+        via=Via.SYSTEM,
+        now=now,
+        reason=RESTORED,
+        number=choices.next_number(choices.CONNECTION, known),
+    )
+    return True
