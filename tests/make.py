@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
