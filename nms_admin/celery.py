@@ -6,6 +6,8 @@ import os
 
 from celery import Celery
 
+from nms_admin import lifecycle  # noqa: F401  (listens to Celery's signals)
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nms_admin.settings")
 
 app = Celery("nms_admin")

@@ -1,19 +1,24 @@
-"""Start the named processes, start again what dies, stop all within ten seconds."""
+"""Start the named processes, start again what dies, stop all within ten seconds.
+
+    python -m nms_admin.supervisor '[["name", ["command", "argument"]], …]'
+
+Knows nothing of Django, so that the process that only watches stays small.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-
-from nms_admin.processes import Process
+from typing import NoReturn
 
 GRACE_SECONDS = 8.0
 LONGEST_WAIT_SECONDS = 10.0
@@ -24,7 +29,8 @@ _PR_SET_PDEATHSIG = 1
 class Child:
     """One process under supervision."""
 
-    process: Process
+    name: str
+    command: Sequence[str]
     popen: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     failures: int = 0
@@ -41,14 +47,16 @@ class Supervisor:
     """Keeps a list of processes running until it is told to stop.
 
     Args:
-        processes: In starting order; stopped all at once.
+        commands: Name and command of each, in starting order; stopped all at once.
         say: Prints one line for the person at the terminal.
     """
 
     def __init__(
-        self, processes: Sequence[Process], say: Callable[[str], None]
+        self,
+        commands: Iterable[tuple[str, Sequence[str]]],
+        say: Callable[[str], None],
     ) -> None:
-        self.children = [Child(process) for process in processes]
+        self.children = [Child(name, command) for name, command in commands]
         self.say = say
         self.stopping = False
 
@@ -79,12 +87,12 @@ class Supervisor:
             wait = min(LONGEST_WAIT_SECONDS, 0.5 * (1 << min(child.failures, 5)))
             child.popen, child.start_after = None, now + wait
             how = f"by signal {-code}" if code < 0 else f"with code {code}"
-            self.say(f"{child.process.name} ended {how}; it starts again in {wait:g} s")
+            self.say(f"{child.name} ended {how}; it starts again in {wait:g} s")
 
     def _start(self, child: Child, now: float) -> None:
         child.started = now
         child.popen = subprocess.Popen(  # noqa: S603  (our own commands)
-            child.process.command,
+            child.command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
@@ -107,3 +115,20 @@ def _kill_group(pid: int) -> None:
     """Kill what is left of a child's process group, itself included."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def become(commands: Iterable[tuple[str, Sequence[str]]]) -> NoReturn:
+    """Turn this process into a supervisor of ``commands``; open locks stay held."""
+    sys.stdout.flush()
+    words = [sys.executable, "-m", __name__, json.dumps(list(commands))]
+    os.execv(sys.executable, words)  # noqa: S606  (our own commands)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    Supervisor(json.loads(sys.argv[1]), _say).run()
+    _say("Stopped.")

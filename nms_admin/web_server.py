@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import django
 from django.conf import settings
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nms_admin.settings")
 django.setup()
 
 from nms_admin import lifecycle  # noqa: E402  (needs the settings)

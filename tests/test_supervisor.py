@@ -1,31 +1,37 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from nms_admin.processes import Process
 from nms_admin.supervisor import Supervisor
 
+Command = tuple[str, Sequence[str]]
 
-def sleeper(name: str = "sleeper", seconds: int = 60) -> Process:
-    command = (sys.executable, "-c", f"import time; time.sleep({seconds})")
-    return Process(name, "sleeps", command)
+
+def python(name: str, code: str) -> Command:
+    return name, (sys.executable, "-c", code)
+
+
+def sleeper(name: str = "sleeper") -> Command:
+    return python(name, "import time; time.sleep(60)")
 
 
 @pytest.fixture
 def supervise():
     started: list[Supervisor] = []
 
-    def run(*processes: Process) -> tuple[Supervisor, list[str], threading.Thread]:
+    def run(*commands: Command) -> tuple[Supervisor, list[str], threading.Thread]:
         said: list[str] = []
-        supervisor = Supervisor(processes, said.append)
+        supervisor = Supervisor(commands, said.append)
         started.append(supervisor)
 
         def loop() -> None:
@@ -68,9 +74,7 @@ def test_a_killed_process_comes_back(supervise) -> None:
 
 
 def test_a_process_that_keeps_failing_waits_longer_each_time(supervise) -> None:
-    _, said, _ = supervise(
-        Process("broken", "fails", (sys.executable, "-c", "exit(3)"))
-    )
+    _, said, _ = supervise(python("broken", "exit(3)"))
     wait_for(lambda: len(said) >= 2)
     assert said[:2] == [
         "broken ended with code 3; it starts again in 1 s",
@@ -92,9 +96,7 @@ def test_a_stubborn_process_is_killed_within_ten_seconds(supervise) -> None:
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
         " time.sleep(60)"
     )
-    supervisor, _, thread = supervise(
-        Process("stubborn", "stays", (sys.executable, "-c", stubborn))
-    )
+    supervisor, _, thread = supervise(python("stubborn", stubborn))
     popen = wait_for(lambda: supervisor.children[0].popen)
     time.sleep(0.5)
     began = time.monotonic()
@@ -105,17 +107,8 @@ def test_a_stubborn_process_is_killed_within_ten_seconds(supervise) -> None:
 
 
 def test_nothing_is_left_when_the_supervisor_itself_is_killed() -> None:
-    code = (
-        "from nms_admin.processes import Process\n"
-        "from nms_admin.supervisor import Supervisor\n"
-        "import sys\n"
-        "Supervisor([Process('s', 's', (sys.executable, '-c',"
-        " 'import os, time; print(os.getpid()); time.sleep(60)'))],"
-        " print).run()\n"
-    )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(Path.cwd())}
-    )
+    commands = json.dumps([sleeper()])
+    parent = subprocess.Popen([sys.executable, "-m", "nms_admin.supervisor", commands])
     children = f"/proc/{parent.pid}/task/{parent.pid}/children"
     child = int(wait_for(lambda: Path(children).read_text().split())[0])
     time.sleep(0.3)

@@ -15,9 +15,8 @@ from django.db import connections
 from django.utils import timezone
 
 from common import setup
-from nms_admin import start_up
+from nms_admin import start_up, supervisor
 from nms_admin.processes import Process, all_processes
-from nms_admin.supervisor import Supervisor
 
 
 class Command(BaseCommand):
@@ -34,9 +33,9 @@ class Command(BaseCommand):
         processes = all_processes()
         self._greet(processes)
         connections.close_all()
-        Supervisor(processes, self._say).run()
-        lock.close()
-        self._say("Stopped.")
+        os.set_inheritable(lock.fileno(), True)
+        os.chdir(settings.BASE_DIR)
+        supervisor.become((each.name, each.command) for each in processes)
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
