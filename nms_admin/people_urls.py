@@ -1,13 +1,15 @@
-"""The addresses of sign-in, users and profile."""
+"""The addresses of set-up, sign-in, users and profile."""
 
 from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from nms_admin import profile, sign_in, users
+from nms_admin import profile, sign_in, users, wizard
 
 _USERS = "ui/settings/users"
 urlpatterns: list[URLPattern] = [
+    path("setup/", wizard.start, name="setup"),
+    path("setup/<int:number>", wizard.step, name="setup-step"),
     path("login", sign_in.sign_in, name="login"),
     path("logout", sign_in.sign_out, name="logout"),
     path("welcome/<str:token>", users.welcome, name="welcome"),

@@ -1,0 +1,117 @@
+"""Until set-up is finished every page leads to its first undone step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.urls import Resolver404, resolve
+
+from audit.services import record
+from common import setup
+from common.models import Setup
+from nms_admin.people import By
+
+# Steps in order: what the progress bar calls them, and the moment each was answered.
+STEPS = {
+    "Administrator": "claimed_at",
+    "Privacy": "privacy_at",
+    "Connectivity": "connectivity_at",
+    "License": "license_at",
+    "Finish": "finished_at",
+}
+OPEN_ROUTES = {
+    "setup",
+    "setup-step",
+    "liveness",
+    "readiness",
+    "csp-report",
+    "privacy",
+    "privacy-not-me",
+    "ui-help",
+    "logout",
+    "interaction-data-opt-out",
+    "interaction-data-choice",
+    "interaction-data-permission",
+}
+UNFINISHED = {
+    "message": "Set-up is not finished. Open /setup/ in a browser.",
+    "code": 503,
+}
+
+
+def first_undone(row: Setup) -> int:
+    """Return the number of the first step without an answer, 1 to 5."""
+    moments = [getattr(row, field) for field in STEPS.values()]
+    return moments.index(None) + 1 if None in moments else len(moments)
+
+
+def set_up_first(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Lead every page to set-up, and answer the API with 503, until it is finished."""
+
+    def handle(request: HttpRequest) -> HttpResponse:
+        if setup.finished_at() is None and not _is_open(request.path_info):
+            if request.path_info.startswith("/api/"):
+                return JsonResponse(
+                    UNFINISHED, status=503, json_dumps_params={"separators": (",", ":")}
+                )
+            return redirect("setup")
+        return get_response(request)
+
+    return handle
+
+
+def _is_open(path: str) -> bool:
+    try:
+        route = resolve(path).url_name
+    except Resolver404:
+        return False
+    if route == "login":  # of use as soon as there is somebody who can sign in
+        return setup.current().claimed_at is not None
+    return route in OPEN_ROUTES
+
+
+def answered(step: str, now: datetime) -> None:
+    """Note that a step was answered now; the first time counts."""
+    field = STEPS[step]
+    Setup.objects.filter(pk=1, **{field: None}).update(**{field: now})
+
+
+def set_operation_mode(mode: str, by: By) -> None:
+    """Store whether this server can reach F5; the same answer again adds no record."""
+    with transaction.atomic():
+        setup.current()
+        changed = (
+            Setup.objects.filter(pk=1)
+            .exclude(operation_mode=mode)
+            .update(operation_mode=mode, mode_changed_at=by.now)
+        )
+        if changed:
+            _note("setup.operation_mode", by, mode=mode)
+
+
+def finish(by: By) -> bool:
+    """Finish set-up; false when somebody else just did."""
+    with transaction.atomic():
+        finished = Setup.objects.filter(pk=1, finished_at=None).update(
+            finished_at=by.now, code_digest=""
+        )
+        if finished:
+            _note("setup.finished", by)
+    return bool(finished)
+
+
+def _note(action: str, by: By, **details: str) -> None:
+    record(
+        action,
+        now=by.now,
+        actor=by.actor,
+        via=by.via,
+        address=by.address,
+        details=details,
+    )

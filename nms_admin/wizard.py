@@ -1,0 +1,360 @@
+"""The set-up in five steps; answers are kept step by step and can be changed back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.debug import (
+    sensitive_post_parameters,
+    sensitive_variables,
+)
+from django.views.decorators.http import require_http_methods, require_safe
+
+from analytics import services as analytics
+from audit.services import record
+from common import setup
+from common.access import client_address, may, public, sign_in_first
+from common.http import HtmxRequest
+from common.models import Setup, Via
+from common.roles import Role
+from licensing import services as licensing
+from licensing.errors import LicenseRejected
+from licensing.reading import MOST_BYTES
+from nms_admin import first_run, lockout, people, setup_code
+from nms_admin.models import User
+from nms_admin.profile import time_zones
+from nms_admin.sign_in import begin_session, locked_sentence
+
+WRONG_CODE = "That setup code is not right. Codes end after 60 minutes."
+CHOOSE = "Choose whether to collect interaction data."
+NAMES = list(first_run.STEPS)
+
+
+class AdministratorForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The first administrator, and the code that proves who runs this server."""
+
+    code = forms.CharField(
+        label="Setup code",
+        max_length=64,
+        help_text="Printed in the server log when the product first started. "
+        "Find it with manage.py setup_code.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    password = forms.CharField(
+        label="Password",
+        strip=False,
+        help_text="At least 12 characters; a few words are easy to remember.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    time_zone = forms.ChoiceField(label="Time zone", choices=time_zones, initial="UTC")
+    field_order = ["code", "username", "email", "password", "time_zone"]
+
+    class Meta:
+        model = User
+        fields = ["username", "email", "time_zone"]
+        labels = {"username": "User name", "email": "Email"}
+        help_texts = {"username": ""}
+        widgets = {
+            "username": forms.TextInput(
+                attrs={
+                    "autocomplete": "username",
+                    "autocapitalize": "none",
+                    "spellcheck": "false",
+                }
+            ),
+            "email": forms.EmailInput(attrs={"autocomplete": "email"}),
+        }
+
+    def clean(self) -> dict[str, Any]:
+        """Return the answers when the password obeys the rules."""
+        data = self.cleaned_data
+        if "password" in data:
+            person = User(
+                username=data.get("username", ""), email=data.get("email", "")
+            )
+            try:
+                validate_password(data["password"], person)
+            except forms.ValidationError as error:
+                self.add_error("password", error)
+        return data
+
+
+@public
+@require_safe
+def start(_request: HttpRequest) -> HttpResponse:
+    """Lead to the first undone step."""
+    row = _unfinished()
+    return redirect("setup-step", number=first_run.first_undone(row))
+
+
+@public
+@sensitive_post_parameters("code", "password", "token")
+@require_http_methods(["GET", "HEAD", "POST"])
+def step(request: HttpRequest, number: int) -> HttpResponse:
+    """Show one step of the set-up, or keep its answer and go on."""
+    row = _unfinished()
+    if not 1 <= number <= len(NAMES):
+        raise Http404
+    undone = first_run.first_undone(row)
+    if row.claimed_at is not None and not may(request.user, Role.ADMINISTRATOR):
+        if request.method == "POST" and number == 1:
+            return _claimed_already(request)
+        if request.user.is_authenticated:
+            raise PermissionDenied
+        return sign_in_first(request)
+    if number > undone:
+        return redirect("setup-step", number=undone)
+    return HANDLERS[number - 1](request, row)
+
+
+def _unfinished() -> Setup:
+    row = setup.current()
+    if row.finished_at is not None:
+        raise Http404
+    return row
+
+
+def _by(request: HtmxRequest) -> people.By:
+    return people.By(
+        request.user.get_username(),
+        timezone.now(),
+        via=Via.WIZARD,
+        address=client_address(request),
+        pk=request.user.pk,
+    )
+
+
+def _show(
+    request: HttpRequest, number: int, context: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    name = NAMES[number - 1]
+    undone = first_run.first_undone(setup.current())
+    done = NAMES[: undone - 1]
+    page = {
+        **context,
+        "number": number,
+        "name": name,
+        "steps": [
+            {"name": n, "done": n in done and n != name, "now": n == name}
+            for n in NAMES
+        ],
+        "resumed": len(done) if _is_resumed(request, number) else 0,
+    }
+    return render(request, f"setup/{name.lower()}.html", page, status=status)
+
+
+def _is_resumed(request: HttpRequest, number: int) -> bool:
+    """Return whether somebody comes back to a set-up begun in another session."""
+    if number == 1 or request.session.get("in_setup"):
+        return False
+    request.session["in_setup"] = True
+    return True
+
+
+def _on(number: int) -> HttpResponse:
+    """Go to the next step, or back to the last when all others have answers."""
+    undone = first_run.first_undone(setup.current())
+    return redirect("setup-step", number=5 if undone == 5 else number + 1)
+
+
+def administrator(request: HtmxRequest, row: Setup) -> HttpResponse:
+    """Step 1: make the first administrator and sign them in."""
+    if row.claimed_at is not None:
+        return _show(request, 1, {}) if request.method != "POST" else _on(1)
+    form = AdministratorForm(request.POST if request.method == "POST" else None)
+    if not form.is_valid():
+        return _show(request, 1, {"form": form}, 422 if form.errors else 200)
+    now, address = timezone.now(), client_address(request)
+    if not lockout.claim(setup_code.COUNTED_AS, address, now=now):
+        stands = lockout.standing(setup_code.COUNTED_AS, address, now=now)
+        wait = locked_sentence(stands.locked_until or now).split(",")[0]
+        form.add_error("code", f"Too many tries. {wait}, or make a new code.")
+        return _show(request, 1, {"form": form}, 429)
+    if _make_administrator(request, form):
+        request.session["in_setup"] = True
+        return redirect("setup-step", number=2)
+    if setup.current().claimed_at is not None:
+        return _claimed_already(request)
+    form.add_error("code", WRONG_CODE)
+    return _show(request, 1, {"form": form}, 403)
+
+
+def _make_administrator(request: HtmxRequest, form: AdministratorForm) -> bool:
+    """Make and sign in the administrator, if the code is right and nobody was faster."""
+    now = timezone.now()
+    data = form.cleaned_data
+    user: User = form.save(commit=False)
+    user.role, user.password = Role.ADMINISTRATOR, make_password(data["password"])
+    with transaction.atomic():
+        if not setup_code.claim(data["code"], now=now):
+            return False
+        user.save()
+        record(
+            "setup.claimed",
+            now=now,
+            actor=user.username,
+            via=Via.WIZARD,
+            address=client_address(request),
+        )
+        begin_session(request, user, now)
+    lockout.forgive(setup_code.COUNTED_AS)
+    return True
+
+
+def _claimed_already(request: HttpRequest) -> HttpResponse:
+    return render(request, "setup/claimed.html", status=409)
+
+
+def privacy(request: HtmxRequest, _row: Setup) -> HttpResponse:
+    """Step 2: the notice, and the two choices."""
+    asks = settings.NMS_ANALYTICS_MODE == "opt-in" and not settings.DO_NOT_TRACK
+    context: dict[str, Any] = {
+        "asks": asks,
+        "locked": settings.DO_NOT_TRACK,
+        "connection_on": licensing.connection_on(),
+        "interaction_on": analytics.is_on(),
+    }
+    if request.method != "POST":
+        return _show(request, 2, context)
+    connection = request.POST.getlist("connection")
+    interaction = request.POST.getlist("interaction")
+    if not settings.DO_NOT_TRACK and connection not in (["on"], ["off"]):
+        context["connection_error"] = "Choose what this server sends."
+    if asks and interaction not in (["on"], ["off"]):
+        context["interaction_error"] = CHOOSE
+    if "connection_error" in context or "interaction_error" in context:
+        return _show(request, 2, context, 422)
+    _store_privacy(_by(request), connection, interaction if asks else [])
+    return _on(2)
+
+
+def _store_privacy(
+    by: people.By, connection: list[str], interaction: list[str]
+) -> None:
+    who: dict[str, Any] = {
+        "by": by.actor,
+        "via": by.via,
+        "now": by.now,
+        "address": by.address,
+    }
+    with transaction.atomic():
+        if connection and not settings.DO_NOT_TRACK:
+            licensing.set_connection(on=connection == ["on"], **who)
+        if interaction:
+            analytics.set_choice(collect=interaction == ["on"], **who)
+        first_run.answered("Privacy", by.now)
+
+
+def masked(address: str) -> str:
+    """Return a proxy's address without the user name and password in it.
+
+    Example:
+        >>> masked("http://ada:secret@proxy.example:3128")
+        'http://•••@proxy.example:3128'
+    """
+    parts = urlsplit(address)
+    if "@" not in parts.netloc:
+        return address
+    return f"{parts.scheme}://•••@{parts.netloc.rpartition('@')[2]}"
+
+
+def connectivity(request: HtmxRequest, _row: Setup) -> HttpResponse:
+    """Step 3: whether this server reaches F5, and through what."""
+    locked = settings.NMS_OPERATION_MODE
+    if request.method == "POST":
+        modes = request.POST.getlist("mode") if not locked else [locked]
+        if modes in (["connected"], ["disconnected"]):
+            by = _by(request)
+            with transaction.atomic():
+                if not locked:
+                    first_run.set_operation_mode(modes[0], by)
+                first_run.answered("Connectivity", by.now)
+            return _on(3)
+    context = {
+        "mode": setup.operation_mode(),
+        "locked": locked,
+        "proxy": masked(settings.NMS_PROXY_URL),
+        "ca_bundle": settings.NMS_CA_BUNDLE,
+        "addresses": _addresses(),
+    }
+    return _show(request, 3, context, 422 if request.method == "POST" else 200)
+
+
+def _addresses() -> list[dict[str, str]]:
+    """Return every address that may be called later, and who calls it for what."""
+    rows = [
+        ("This server", settings.NMS_TELEMETRY_URL, "Telemetry events"),
+        ("This server", settings.NMS_F5_API_URL, "Usage reports"),
+        ("This server", settings.NMS_ENTITLEMENTS_URL, "Entitlements of the license"),
+        ("This server", settings.NMS_JWKS_URL, "Keys that licenses are signed with"),
+        ("Browsers", settings.NMS_COLLECTOR_URL, "Interaction data"),
+    ]
+    return [{"who": who, "url": url, "what": what} for who, url, what in rows if url]
+
+
+def finish(request: HtmxRequest, _row: Setup) -> HttpResponse:
+    """Step 5: the answers once more, and the way into the console."""
+    if request.method == "POST":
+        first_run.finish(_by(request))
+        return redirect("/ui/")
+    context = {
+        "administrators": people.administrators(),
+        "interaction_on": analytics.is_on(),
+        "connection_on": licensing.connection_on(),
+        "mode": setup.operation_mode(),
+        "license": licensing.current(),
+    }
+    return _show(request, 5, context)
+
+
+@sensitive_variables("content")
+def license_step(request: HtmxRequest, _row: Setup) -> HttpResponse:
+    """Step 4: add the license, or skip it."""
+    hours = int(settings.NMS_HOLD_WINDOW.total_seconds() // 3600)
+    context: dict[str, Any] = {"license": licensing.current(), "hold_hours": hours}
+    if request.method != "POST":
+        return _show(request, 4, context)
+    by = _by(request)
+    if "add" in request.POST:
+        try:
+            licensing.apply_license(
+                content=_uploaded(request),
+                by=by.actor,
+                via=by.via,
+                now=by.now,
+                address=by.address,
+                subscription_id=request.POST.get("subscription_id", ""),
+                replace=True,
+            )
+        except LicenseRejected as refusal:
+            return _show(request, 4, {**context, "refusal": refusal}, 422)
+    first_run.answered("License", by.now)
+    return redirect("setup-step", number=5)
+
+
+def _uploaded(request: HtmxRequest) -> bytes:
+    """Return the bytes of the chosen file, or of what was pasted; never far too many."""
+    file = request.FILES.get("file")
+    if file:
+        return bytes(file.read(MOST_BYTES + 1))
+    return request.POST.get("token", "")[: MOST_BYTES + 1].encode()
+
+
+HANDLERS: list[Callable[[Any, Setup], HttpResponse]] = [
+    administrator,
+    privacy,
+    connectivity,
+    license_step,
+    finish,
+]
