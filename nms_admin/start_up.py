@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from analytics import services as analytics
+from common import choices
+from licensing import connection
+from telemetry import services as telemetry
+
+log = structlog.get_logger(__name__)
+
 
 def prepare(now: datetime) -> None:
-    """Stamp the data folder with its mode and look for a restored database.
+    """Stamp the data folder with its mode, and obey newer choices than the database's.
 
     Raises:
         ImproperlyConfigured: The folder belongs to the other mode.
     """
-    _ = now
     stamp = settings.NMS_DATA_DIR / "mode"
     if not stamp.exists():
         stamp.write_text(settings.NMS_F5_MODE + "\n")
@@ -25,3 +32,15 @@ def prepare(now: datetime) -> None:
             f" {settings.NMS_F5_MODE}. Give this mode a folder of its own with"
             " NMS_DATA_DIR, or set NMS_F5_MODE back."
         )
+    sealed = _sealed_until()
+    restored = [connection.check_restore(now), analytics.check_restore(now)]
+    discarded = telemetry.discard_before(sealed, now) if any(restored) and sealed else 0
+    if any(restored):
+        log.warning("choices.database_restored", discarded=discarded)
+
+
+def _sealed_until() -> datetime | None:
+    try:
+        return choices.sealed_until()
+    except choices.Unreadable:
+        return None

@@ -14,8 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from django.utils import timezone
 
-from common import setup
-from nms_admin import start_up, supervisor
+from nms_admin import setup_code, start_up, supervisor
 from nms_admin.processes import Process, all_processes
 
 
@@ -44,8 +43,8 @@ class Command(BaseCommand):
     def _greet(self, processes: list[Process]) -> None:
         self._say(f"\nNGINX Management Suite admin {settings.VERSION}")
         self._say(f"  Open       {settings.NMS_PUBLIC_URL}/")
-        if setup.finished_at() is None:
-            self._say(f"  Setup code {start_up.setup_code(timezone.now())}")
+        if code := setup_code.new_code(timezone.now()):
+            self._say(f"  Setup code {code} (for 60 minutes)")
         self._say(f"  Data       {settings.NMS_DATA_DIR}")
         if settings.SANDBOX:
             self._say(
