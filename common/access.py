@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
+from inspect import signature
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -109,6 +110,8 @@ def api_needs(role: str) -> Callable[[Operation], Operation]:
             return operation(request, *args, **kwargs)
 
         guarded.access = role  # type: ignore[attr-defined]
+        # django-ninja reads types from here; it would look names up in this module.
+        guarded.__signature__ = signature(operation, eval_str=True)  # type: ignore[attr-defined]
         return guarded  # type: ignore[return-value]
 
     return decorate
