@@ -16,7 +16,6 @@ from django.utils import timezone
 
 from nms_admin import setup_code, start_up, supervisor
 from nms_admin.processes import Process, all_processes
-from nms_admin.setup_code import new_code
 
 
 class Command(BaseCommand):
