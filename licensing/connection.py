@@ -50,18 +50,29 @@ def set_choice(
 ) -> bool:
     """Switch Continuous Connection; what waits is discarded with it when it goes off.
 
-    The same answer again adds nothing. Row, audit record and the signal
+    The same answer again adds nothing, unless it answers the banner after a restored
+    database; nor does *on* while DO_NOT_TRACK is set. Row, audit record and the signal
     ``connection_changed`` share one transaction.
+
+    Args:
+        number: The answer's number; None takes the next one. Numbers are given, never
+            drawn from a sequence, so that the newest row always has the highest.
 
     Returns:
         Whether a row was added.
+
+    Raises:
+        IntegrityError: Somebody else answered in the same moment; nothing was stored.
     """
+    if on and settings.DO_NOT_TRACK:
+        return False
     with transaction.atomic():
         newest = ConnectionChoice.objects.select_for_update().first()
-        if newest and newest.value == on and number is None:
+        answered = newest and newest.value == on and newest.reason != RESTORED
+        if answered and number is None:
             return False
         added = ConnectionChoice.objects.create(
-            pk=number,
+            pk=number or (newest.pk + 1 if newest else 1),
             value=on,
             decided_at=now,
             decided_by=by,
@@ -88,6 +99,7 @@ def check_restore(now: datetime) -> bool:
     newest = ConnectionChoice.objects.first()
     known, value = (newest.pk, newest.value) if newest else (0, None)
     if not choices.is_older(choices.CONNECTION, known, value):
+        choices.remember(choices.CONNECTION, known, bool(value))
         return False
     set_choice(
         on=False,

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 MOST_BYTES = 64 * 1024
+MOST_KEYS = 16
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,22 @@ def key_set() -> KeySet:
         jwks = json.loads(content) if len(content) <= MOST_BYTES else None
     except (ValueError, RecursionError):
         jwks = None
-    keys = jwks.get("keys") if isinstance(jwks, dict) else None
-    if not isinstance(jwks, dict) or not isinstance(keys, list) or not keys:
-        return KeySet(None, "the file of NMS_JWKS_FILE holds no key set")
+    if not isinstance(jwks, dict) or not _is_usable(jwks.get("keys")):
+        return KeySet(None, "the file of NMS_JWKS_FILE holds no key set we can use")
     return KeySet(jwks)
+
+
+def _is_usable(keys: object) -> bool:
+    """Return whether these are 1 to 16 RSA or EC keys, each with a name of its own.
+
+    Source:
+        security.md, S8
+    """
+    if not isinstance(keys, list) or not 0 < len(keys) <= MOST_KEYS:
+        return False
+    if not all(isinstance(key, dict) for key in keys):
+        return False
+    names = {key["kid"] for key in keys if isinstance(key.get("kid"), str)}
+    return len(names) == len(keys) and all(
+        key.get("kty") in ("RSA", "EC") for key in keys
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Min, Q
 from django.views.decorators.debug import sensitive_variables
 
 from audit import services as audit
@@ -80,13 +81,7 @@ def delivery_terms(now: datetime) -> Terms:
     if hold or found is None:
         subscription = found.subscription_id if found else None
         return Terms(subscription, found.pk if found else None, hold, None, True)
-    moments = [
-        row.finished_at,
-        row.mode_changed_at,
-        found.applied_at,
-        found.checked_at,
-        found.not_before,
-    ]
+    moments = [row.finished_at, row.mode_changed_at, _usable_since(found)]
     return Terms(
         found.subscription_id,
         found.pk,
@@ -144,7 +139,9 @@ def apply_license(
     added.applied_at, added.applied_by, added.via = now, by, via
     try:
         with transaction.atomic():
-            _store(added, by=by, via=via, now=now, address=address, replace=replace)
+            kept = _store(
+                added, by=by, via=via, now=now, address=address, replace=replace
+            )
             if telemetry is not None:
                 connection.set_choice(
                     on=telemetry, by=by, via=via, now=now, address=address
@@ -152,7 +149,7 @@ def apply_license(
             license_changed.send(sender=None, now=now)
     except IntegrityError:
         raise AlreadyLicensed from None
-    return added
+    return kept
 
 
 def terminate(
@@ -221,12 +218,48 @@ def _facts(found: License | None) -> Facts | None:
         return None
     return Facts(
         order_type=found.order_type,
-        applied_at=found.applied_at,
+        applied_at=_first_applied(found),
         checked=found.checked_at is not None,
         not_before=found.not_before,
         ends_at=found.ends_at,
         smime=found.kind == License.Kind.SMIME,
     )
+
+
+def _first_applied(found: License) -> datetime:
+    """Return since when a trial, or the time without keys, runs; adding it again
+    starts nothing anew.
+    """
+    if found.order_type in states.TRIAL_TYPES:
+        same = Q(subscription_id=found.subscription_id, order_type=found.order_type)
+    elif found.checked_at is None:
+        same = Q(digest=found.digest)
+    else:
+        return found.applied_at
+    first: datetime | None = License.objects.filter(same).aggregate(
+        at=Min("applied_at")
+    )["at"]
+    return min(first or found.applied_at, found.applied_at)
+
+
+def _usable_since(found: License) -> datetime:
+    """Return since when events may go out under this subscription without a break.
+
+    Replacing a license by another of the same subscription interrupts nothing: what
+    waits for the receiver goes on waiting.
+    """
+    moments = (found.applied_at, found.checked_at, found.not_before)
+    since = max(at for at in moments if at)
+    before = License.objects.filter(
+        pk__lt=found.pk,
+        ended_at=since,
+        ended_reason=License.Ended.REPLACED,
+        subscription_id=found.subscription_id,
+    ).first()
+    if before is None:
+        return since
+    then = state_of(before, since)
+    return _usable_since(before) if then.usable and not then.provisional else since
 
 
 def _hold(row: Setup, mode: str, found: License | None, now_is: State) -> str | None:
@@ -269,15 +302,24 @@ def _checked(written: Written, now: datetime, subscription_id: str) -> License:
     added.applied_at = now
     now_is = state_of(added, now)
     if now_is.phase == "expired" and now_is.grace_ends_on:
-        raise LicenseRejected(
-            "expired",
-            "This license ended and its grace period is over. Download a newer one from"
-            " MyF5.",
-            expected="a license that has not ended",
-            found=f"ended on {now_is.ends_on}, grace until {now_is.grace_ends_on}",
-        )
+        raise _ended(now_is)
     added.announced = now_is.phase
     return added
+
+
+def _ended(now_is: State) -> LicenseRejected:
+    over = "" if now_is.trial else " and its grace period is over"
+    grace = "" if now_is.trial else f", grace until {_day(now_is.grace_ends_on)}"
+    return LicenseRejected(
+        "expired",
+        f"This license ended{over}. Download a newer one from MyF5.",
+        expected="a license that has not ended",
+        found=f"ended on {_day(now_is.ends_on)}{grace}",
+    )
+
+
+def _day(day: date | None) -> str:
+    return f"{day.day} {day:%b %Y}" if day else ""
 
 
 @sensitive_variables("text")
@@ -295,11 +337,16 @@ def _verified(text: str, added: License, now: datetime) -> tokens.LicenseClaims:
 
 def _store(
     added: License, *, by: str, via: str, now: datetime, address: str, replace: bool
-) -> None:
+) -> License:
+    """Make the license the current one; the same one again stays as it is."""
     old = License.objects.select_for_update().filter(current=True).first()
+    if old and not replace:
+        raise AlreadyLicensed
+    if old and _is_same(old, added):
+        if old.checked_at is None and added.checked_at:
+            _check_again(old, now)
+        return old
     if old:
-        if not replace:
-            raise AlreadyLicensed
         _end(old, License.Ended.REPLACED, by=by, now=now)
     added.save(force_insert=True)
     audit.record(
@@ -311,6 +358,11 @@ def _store(
         address=address,
         details={"sha256": added.digest, "kind": added.kind},
     )
+    return added
+
+
+def _is_same(old: License, added: License) -> bool:
+    return old.digest == added.digest and old.subscription_id == added.subscription_id
 
 
 def _end(found: License, reason: str, *, by: str, now: datetime) -> None:

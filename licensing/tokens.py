@@ -173,13 +173,14 @@ def _check_header(
             expected="alg, typ JWT, kid and jku only",
             found=", ".join(sorted(header))[:100],
         )
-    if header.get("alg") not in algorithms or header["alg"] not in _KEY_TYPES:
+    alg = header.get("alg")
+    if not isinstance(alg, str) or alg not in algorithms or alg not in _KEY_TYPES:
         _reject(
             "algorithm",
             "The license is signed in a way this server does not take"
             " (NMS_JWT_ALGORITHMS).",
             expected=" or ".join(sorted(algorithms)),
-            found=_shown(header.get("alg")),
+            found=_shown(alg),
         )
     if header.get("jku") != jku:
         _reject(
@@ -208,19 +209,21 @@ def _key(jwks: Mapping[str, Any], kid: str, algorithm: str) -> Any:
             found=kid[:100],
         )
     member = fitting[0]
+    operations = member.get("key_ops", ["verify"])
     usable = (
         member.get("kty") == _KEY_TYPES[algorithm]
         and member.get("use", "sig") == "sig"
-        and "verify" in member.get("key_ops", ["verify"])
+        and isinstance(operations, list)
+        and "verify" in operations
         and member.get("alg", algorithm) == algorithm
     )
     try:
         key = jwt.PyJWK(member, algorithm=algorithm).key if usable else None
     except (jwt.PyJWTError, ValueError, TypeError, KeyError):
         key = None
-    strong = (
-        isinstance(key, RSAPublicKey) and key.key_size >= SMALLEST_RSA_BITS
-    ) or isinstance(key, EllipticCurvePublicKey)
+    strong = (isinstance(key, RSAPublicKey) and key.key_size >= SMALLEST_RSA_BITS) or (
+        isinstance(key, EllipticCurvePublicKey) and key.curve.name == "secp256r1"
+    )
     if not strong:
         _reject(
             "weak_key",
@@ -301,5 +304,7 @@ def _shown(value: object) -> str:
     """Return a value as it may be shown: short and printable."""
     if value is None:
         return "nothing"
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return "".join(c if c.isprintable() else "?" for c in text)[:100]
+    if isinstance(value, dict | list):
+        return "a list" if isinstance(value, list) else "an object"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return "".join(c if c.isprintable() else "?" for c in text[:100])
