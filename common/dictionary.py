@@ -34,3 +34,26 @@ def digest(points: Iterable[DataPoint]) -> str:
     """Return the SHA-256 of a catalogue, equal whenever its content is equal."""
     content = json.dumps([asdict(point) for point in points], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def as_markdown(points: Iterable[DataPoint]) -> list[str]:
+    """Return a section per data point: when, what for, since when, its fields."""
+    parts: list[str] = []
+    for point in points:
+        parts += [
+            f"### {point.label} (`{point.name}`)",
+            f"- **When**: {point.trigger}\n- **What for**: {point.purpose}\n"
+            f"- **Since**: {point.since}",
+            fields_table(point.fields),
+        ]
+    return parts
+
+
+def fields_table(fields: Iterable[Field]) -> str:
+    """Return the fields as a Markdown table."""
+    lines = ["| field | type | example | what for |", "|---|---|---|---|"]
+    lines += [
+        f"| `{field.name}` | {field.type} | `{field.example}` | {field.purpose} |"
+        for field in fields
+    ]
+    return "\n".join(lines)

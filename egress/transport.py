@@ -126,7 +126,11 @@ class _Checked(HTTPConnection):
         call.check()
         call.connection = self
         super().connect()
-        call.check()
+        try:
+            call.check()
+        except BaseException:
+            self.close()
+            raise
         call.reached = True
 
 
@@ -208,7 +212,8 @@ def _call(
                 allow_redirects=False,
                 stream=True,
             )
-            return _read(response, limit)
+            with response:
+                return _read(response, limit)
     except (
         requests.RequestException,
         u3.HTTPError,

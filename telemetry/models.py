@@ -58,7 +58,13 @@ class Batch(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     subscription_id = models.CharField(max_length=200)
-    license_id = models.PositiveBigIntegerField(null=True)
+    license = models.ForeignKey(
+        "licensing.License",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+    )
     body = models.BinaryField()
     sha256 = models.CharField(max_length=64)
     event_count = models.PositiveIntegerField()

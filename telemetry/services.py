@@ -217,3 +217,28 @@ def _audit(action: str, by: str, address: str, now: datetime, subject: str) -> N
     audit.record(
         action, now=now, actor=by, via=Via.SETTINGS, subject=subject, address=address
     )
+
+
+def status(now: datetime) -> dict[str, object]:
+    """Return the state of the outbox in JSON values, for ``outbox status --json``."""
+    found = waiting(now)
+    destination = destinations.find(delivery.DESTINATION)
+    closed = gate.state(destination.host) if destination else None
+    pause = gate.paused(delivery.DESTINATION)
+    dead = Batch.objects.filter(discarded_at=None).exclude(dead_at=None)
+    return {
+        "connection": licensing.connection_on(),
+        "hold": licensing.delivery_terms(now).hold,
+        "held": found.held,
+        "pending": found.pending,
+        "sealed": found.sealed,
+        "batches": found.batches,
+        "since": found.since.isoformat() if found.since else None,
+        "acknowledged": Batch.objects.exclude(acknowledged_at=None).count(),
+        "dead": dead.count(),
+        "closed_until": (
+            closed.closed_until.isoformat() if closed and closed.closed_until else None
+        ),
+        "cause": closed.cause if closed else None,
+        "paused": pause.status if pause else None,
+    }

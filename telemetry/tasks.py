@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from celery import current_app, shared_task
 from django.utils import timezone
@@ -29,7 +31,8 @@ def nudge() -> bool:
     try:
         with current_app.connection_for_write(connect_timeout=1) as connection:
             connection.ensure_connection(max_retries=1, timeout=1)
-            deliver_due.apply_async(connection=connection, retry=False, expires=14)
+            options: dict[str, Any] = {"connection": connection, "retry": False}
+            deliver_due.apply_async(expires=14, **options)
     except (OperationalError, OSError) as error:
         log.warning("broker.unreachable", error=type(error).__name__)
         return False

@@ -135,7 +135,7 @@ def discard(request: HtmxRequest, number: uuid.UUID) -> HttpResponse:
     return _told(request, number, done, "It is discarded and will not be sent again.")
 
 
-@sign_in_required
+@sign_in_required  # type: ignore[arg-type]  # a stream answers like any other
 @require_safe
 def export(request: HtmxRequest) -> StreamingHttpResponse:
     """Download the ledger that is shown as CSV, without the documents."""
