@@ -53,7 +53,11 @@ def time_zones() -> list[tuple[str, str]]:
 class TimeZoneForm(forms.Form):
     """The zone in which times are shown beside UTC."""
 
-    time_zone = forms.ChoiceField(label="Time zone", choices=time_zones)
+    time_zone = forms.ChoiceField(
+        label="Time zone",
+        choices=time_zones,
+        help_text="Times are shown in UTC. Point at one to see it in this zone.",
+    )
 
 
 class OwnPasswordForm(PasswordForm):
