@@ -6,12 +6,55 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
+
+from common import setup
+
+# heading -> (label, route, icon)
+NAVIGATION = {
+    "Monitor": [("Overview", "ui-overview", "layout-dashboard")],
+    "Settings": [
+        ("License", "ui-license", "certificate"),
+        ("Telemetry", "ui-telemetry", "antenna-bars-5"),
+        ("Web analytics", "ui-web-analytics", "click"),
+        ("Users and roles", "ui-users", "users"),
+    ],
+}
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """Return version, mode and navigation for base.html."""
+    """Return version, mode and navigation for base.html; read only when rendered."""
     return {
         "version": settings.VERSION,
         "sandbox": settings.SANDBOX,
+        "disconnected": SimpleLazyObject(
+            lambda: setup.operation_mode() == "disconnected"
+        ),
+        "navigation": SimpleLazyObject(lambda: navigation(request.path)),
         "request_id": getattr(request, "request_id", ""),
     }
+
+
+def navigation(path: str) -> list[dict[str, Any]]:
+    """Return the sidebar with the item ``path`` belongs to marked as current."""
+    groups = []
+    for heading, entries in NAVIGATION.items():
+        items = []
+        for label, route, icon in entries:
+            try:
+                url = reverse(route)
+            except NoReverseMatch:
+                continue
+            current = path == url if route == "ui-overview" else path.startswith(url)
+            items.append(
+                {
+                    "url": url,
+                    "label": label,
+                    "icon": icon,
+                    "current": current,
+                    "track": f"nav:{route.removeprefix('ui-')}",
+                }
+            )
+        groups.append({"heading": heading, "items": items})
+    return groups

@@ -1,0 +1,146 @@
+"""What an administrator should look at, each with where to go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.urls import reverse
+
+from egress.models import Gate, Pause
+from licensing import services as licensing
+from licensing.states import State
+from telemetry.models import Batch, ProcessRun
+
+ALIVE_FOR = timedelta(minutes=3)
+NEEDED = ("integrations", "scheduler")
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing to look at: what happened, what still works, where to go."""
+
+    kind: str  # "info", "warn" or "bad"
+    title: str
+    body: str
+    url: str
+    label: str
+
+
+def notes(state: State, now: datetime) -> list[Note]:
+    """Return what needs attention now, the gravest first; empty when nothing does."""
+    found = [*_license(state), *_delivery(), *_processes(now)]
+    grave = ("bad", "warn", "info")
+    return sorted(found, key=lambda note: grave.index(note.kind))
+
+
+def alive(now: datetime) -> set[str]:
+    """Return the named processes that were seen in the last three minutes."""
+    running = ProcessRun.objects.filter(stopped_at=None, seen_at__gt=now - ALIVE_FOR)
+    return set(running.values_list("name", flat=True))
+
+
+def _license(state: State) -> list[Note]:
+    url = reverse("ui-license")
+    ends, grace = _day(state.ends_on), _day(state.grace_ends_on)
+    texts = {
+        "none": (
+            "info",
+            "No license yet",
+            "Events are held on this server until one is added.",
+            "Add a license",
+        ),
+        "waiting": (
+            "warn",
+            "The license waits for F5’s keys",
+            "It is stored and inactive. Set NMS_JWKS_FILE to the key file.",
+            "View license",
+        ),
+        "not_yet_valid": (
+            "warn",
+            "The license is not valid yet",
+            "Events are held until it starts. Check the clock if that is wrong.",
+            "View license",
+        ),
+        "grace": (
+            "warn",
+            "The license has ended; grace goes on",
+            f"It ended on {ends}. Everything works until {grace}.",
+            "Replace license",
+        ),
+        "expired": (
+            "bad",
+            "The license and its grace have ended",
+            f"Grace ended on {grace}. Events are held until a new one is added.",
+            "Replace license",
+        ),
+    }
+    if state.phase in texts:
+        kind, title, body, label = texts[state.phase]
+        return [Note(kind, title, body, url, label)]
+    if state.warn_stage:
+        title = f"The license ends in {state.days_left} days"
+        body = f"It is valid through {ends}. Download the new one from MyF5."
+        kind = "info" if state.warn_stage == 60 else "warn"
+        return [Note(kind, title, body, url, "View license")]
+    return []
+
+
+def _delivery() -> list[Note]:
+    url = reverse("ui-telemetry")
+    found = []
+    dead = Batch.objects.filter(dead_at__isnull=False, discarded_at=None).count()
+    if dead:
+        title = f"{dead} batch{'es' if dead > 1 else ''} of events was refused"
+        body = "The receiver said no for good. Look at its answer, then send again."
+        found.append(Note("bad", title, body, url + "?status=refused", "Review"))
+    if Pause.objects.exists():
+        title, body = (
+            "Sending is paused",
+            "The receiver refused the license. Nothing is lost.",
+        )
+        found.append(Note("bad", title, body, reverse("ui-license"), "View license"))
+    gate = Gate.objects.filter(failures__gt=0).first()
+    if gate and gate.closed_until:
+        title = f"{gate.host} does not answer"
+        body = f"{gate.sentence} Nothing is lost; it is tried again by itself."
+        found.append(Note("warn", title, body, url, "View delivery"))
+    return found
+
+
+def _processes(now: datetime) -> list[Note]:
+    silent = sorted(set(NEEDED) - alive(now))
+    if not silent:
+        return []
+    title = f"Not running: {', '.join(silent)}"
+    body = "Events are recorded and wait. Start the process, or look at its log."
+    return [Note("bad", title, body, reverse("ui-telemetry"), "View delivery")]
+
+
+def _day(day: object) -> str:
+    return f"{day:%d %b %Y}".lstrip("0") if day else ""
+
+
+def license_stat(state: State) -> dict[str, str]:
+    """Return kind, value and note of the license's number on Overview."""
+    found = licensing.current()
+    if found is None:
+        return {
+            "kind": "warn",
+            "value": "None yet",
+            "note": "Events are held until one is added",
+        }
+    kinds = {"valid": "ok", "grace": "warn", "waiting": "held", "not_yet_valid": "held"}
+    left = f"{state.days_left} days" if state.days_left is not None else "Active"
+    values = {
+        "waiting": "Waiting",
+        "not_yet_valid": "Not yet",
+        "expired": "Ended",
+    }
+    until = f"ends {_day(state.ends_on)}" if state.ends_on else "no end stated"
+    name = licensing.name_of(found)
+    return {
+        "kind": kinds.get(state.phase, "bad"),
+        "value": values.get(state.phase, left),
+        "note": f"{name}, {until}",
+    }

@@ -1,0 +1,90 @@
+"""Pages of the whole product: overview, help, the API's own page, liveness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from analytics import services as analytics
+from audit.models import Record
+from common.access import public, sign_in_required
+from licensing import services as licensing
+from nms_admin import activity, attention
+from nms_admin.api import api
+from telemetry import services as telemetry
+from telemetry.models import Batch
+
+RECENT = 8
+LIVENESS = ("core", "integrations")
+
+
+@public
+@require_safe
+def front_door(_request: HttpRequest) -> HttpResponse:
+    """Send the bare address to the console, as clients expect (302)."""
+    return redirect("/ui/")
+
+
+@sign_in_required
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    """Show the state of license, delivery and choices, and what was done last."""
+    now = timezone.now()
+    state = licensing.state(now)
+    context: dict[str, Any] = {
+        "now": now,
+        "license": attention.license_stat(state),
+        "notes": attention.notes(state, now),
+        "connection_on": licensing.connection_on(),
+        "waiting": telemetry.waiting(now),
+        "last_accepted": _last_accepted(),
+        "interaction_on": analytics.is_on(),
+        "activity": [activity.line(row) for row in Record.objects.all()[:RECENT]],
+    }
+    return render(request, "overview.html", context)
+
+
+@public
+@require_safe
+def help_page(request: HttpRequest) -> HttpResponse:
+    """Show what the badges, states and choices mean, and where to find what."""
+    template = "help.html" if request.user.is_authenticated else "help_public.html"
+    hours = int(settings.NMS_HOLD_WINDOW.total_seconds() // 3600)
+    return render(request, template, {"hold_window": f"{hours} hours"})
+
+
+@sign_in_required
+@require_safe
+def api_page(request: HttpRequest) -> HttpResponse:
+    """Show the REST API with what django-ninja ships, from this server only."""
+    return render(request, "api_docs.html")
+
+
+@sign_in_required
+@require_safe
+def api_schema(_request: HttpRequest) -> HttpResponse:
+    """Return the API's OpenAPI document for the page above."""
+    return JsonResponse(api.get_openapi_schema())
+
+
+@public
+@require_safe
+def liveness(_request: HttpRequest, name: str) -> HttpResponse:
+    """Say whether a named process lives: 200, or 503 when it was not seen lately."""
+    if name not in LIVENESS:
+        return JsonResponse({"code": 404, "message": "Not Found"}, status=404)
+    alive = name == "core" or name in attention.alive(timezone.now())
+    status = 200 if alive else 503
+    return JsonResponse(
+        {"service": name, "status": "healthy" if alive else "unhealthy"}, status=status
+    )
+
+
+def _last_accepted() -> Batch | None:
+    accepted = Batch.objects.filter(acknowledged_at__isnull=False)
+    return accepted.order_by("-acknowledged_at").defer("body").first()
