@@ -43,7 +43,9 @@ def tracker(request: HttpRequest) -> dict[str, str] | None:
         "collector": settings.NMS_COLLECTOR_URL + catalog.PATH,
         "schema": catalog.SCHEMA,
         "permission": reverse("interaction-data-permission"),
-        "points": json.dumps(services.allowed_fields(), separators=(",", ":")),
+        "points": json.dumps(
+            services.allowed_fields(services.choice_of(request)), separators=(",", ":")
+        ),
         "page": (page and page.url_name) or "",
         "came_from": _page_from(request),
     }
@@ -51,7 +53,7 @@ def tracker(request: HttpRequest) -> dict[str, str] | None:
 
 def shown_choice(request: HttpRequest) -> dict[str, Any]:
     """Return how the choice for all users is shown to this user."""
-    newest = services.choice()
+    newest = services.choice_of(request)
     number = newest.pk if newest else 0
 
     def action(via: Via) -> str:
@@ -59,7 +61,7 @@ def shown_choice(request: HttpRequest) -> dict[str, Any]:
 
     return {
         "label": LABEL,
-        "on": services.is_on(),
+        "on": services.shown_as(newest),
         "row": newest,
         "number": number,
         "locked": settings.DO_NOT_TRACK,
@@ -88,4 +90,6 @@ def _page_from(request: HttpRequest) -> str:
 
 
 def _banner(request: HttpRequest) -> services.Banner | None:
-    return services.banner() if may(request.user, Role.ADMINISTRATOR) else None
+    if not may(request.user, Role.ADMINISTRATOR):
+        return None
+    return services.banner(services.choice_of(request))

@@ -42,15 +42,27 @@ def choice() -> Choice | None:
     return newest
 
 
+def choice_of(request: HttpRequest) -> Choice | None:
+    """Return the decision in force, read from the database once for a request."""
+    if not hasattr(request, "interaction_choice_row"):
+        request.interaction_choice_row = choice()  # type: ignore[attr-defined]
+    row: Choice | None = request.interaction_choice_row  # type: ignore[attr-defined]
+    return row
+
+
 def is_on() -> bool | None:
-    """Return the choice for all users as shown; None when nobody has chosen yet.
+    """Return the choice for all users as shown; None when nobody has chosen yet."""
+    return shown_as(choice())
+
+
+def shown_as(newest: Choice | None) -> bool | None:
+    """Return how a decision is shown; None when nobody has chosen yet.
 
     Unanswered counts as on in opt-out mode, though nothing is sent before an
     administrator has seen the notice.
     """
     if settings.DO_NOT_TRACK:
         return False
-    newest = choice()
     if newest:
         return newest.value
     return True if settings.NMS_ANALYTICS_MODE == "opt-out" else None
@@ -69,10 +81,9 @@ def is_collecting(request: HttpRequest) -> Verdict:
     Read from the database once for a request; true only for a page of the console
     that a signed-in user has open.
     """
-    known = getattr(request, "interaction_verdict", None)
-    if known is None:
-        known = verdict(_facts(request))
-        request.interaction_verdict = known  # type: ignore[attr-defined]
+    if not hasattr(request, "interaction_verdict"):
+        request.interaction_verdict = verdict(_facts(request))  # type: ignore[attr-defined]
+    known: Verdict = request.interaction_verdict  # type: ignore[attr-defined]
     return known
 
 
@@ -81,9 +92,9 @@ def verdict_for_person(request: HttpRequest) -> Verdict:
     return verdict(_facts(request, console_page=True))
 
 
-def allowed_fields() -> dict[str, dict[str, str]]:
-    """Return what a browser may send now: ``{point: {field: fixed value or ""}}``."""
-    return catalog.allowed(accepted_fields(choice()))
+def allowed_fields(newest: Choice | None) -> dict[str, dict[str, str]]:
+    """Return what a browser may send: ``{point: {field: fixed value or ""}}``."""
+    return catalog.allowed(accepted_fields(newest))
 
 
 def set_choice(
@@ -164,24 +175,26 @@ def check_restore(now: datetime) -> bool:
     return True
 
 
-def banner() -> Banner | None:
-    """Return what administrators have to be told now; None when nothing."""
+def banner(newest: Choice | None) -> Banner | None:
+    """Return what administrators have to be told now; None when nothing.
+
+    Args:
+        newest: The decision in force; None when nobody has decided.
+    """
+    version = settings.VERSION
     if settings.DO_NOT_TRACK:
         return None
-    newest = choice()
-    new = catalog.new_fields(accepted_fields(newest))
     if newest is None:
         state = "first" if settings.NMS_ANALYTICS_MODE == "opt-out" else "ask"
-        first = NoticeShown.objects.exists()
-        return Banner(state, None, new if first else [], settings.VERSION)
+        accepted = accepted_fields(None)
+        new = catalog.new_fields(accepted) if accepted else []
+        return Banner(state, None, new, version)
     if _restored(newest):
-        return Banner("restored", newest, [], settings.VERSION)
-    seen = {newest.version} | set(
-        Acknowledgement.objects.values_list("version", flat=True)
-    )
-    if settings.VERSION in seen:
+        return Banner("restored", newest, [], version)
+    if newest.version == version or _is_acknowledged(version):
         return None
-    return Banner("changed" if new else "kept", newest, new, settings.VERSION)
+    new = catalog.new_fields(newest.accepted)
+    return Banner("changed" if new else "kept", newest, new, version)
 
 
 def notice_rendered(*, to: str, now: datetime) -> None:
@@ -268,6 +281,10 @@ def _append(number: int, *, address: str = "", **values: object) -> Choice:
     return added
 
 
+def _is_acknowledged(version: str) -> bool:
+    return Acknowledgement.objects.filter(version=version).exists()
+
+
 def _restored(newest: Choice) -> bool:
     return newest.via == Via.SYSTEM and newest.reason == RESTORED
 
@@ -277,8 +294,7 @@ def _open_question(newest: Choice) -> bool:
 
 
 def _facts(request: HttpRequest, *, console_page: bool | None = None) -> Facts:
-    newest = choice()
-    user = request.user
+    newest = choice_of(request)
     page = request.path.startswith("/ui/") and request.resolver_match is not None
     return Facts(
         do_not_track=settings.DO_NOT_TRACK,
@@ -291,6 +307,6 @@ def _facts(request: HttpRequest, *, console_page: bool | None = None) -> Facts:
         gpc=request.headers.get("Sec-GPC") == "1",
         dnt=request.headers.get("DNT") == "1",
         objected=has_objected(request),
-        signed_in=user.is_authenticated,
+        signed_in=request.user.is_authenticated,
         console_page=page if console_page is None else console_page,
     )

@@ -12,7 +12,12 @@ from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import (
+    require_GET,
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
 
 from analytics import catalog, services
 from analytics.errors import AnsweredMeanwhile, ChoiceRefused
@@ -32,7 +37,7 @@ PAGE_VIAS = (Via.NOTICE, Via.USER_MENU, Via.SETTINGS)
 
 
 @sign_in_required
-@require_GET
+@require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """Show the choice, what this browser sends, and every field that may leave."""
     now = timezone.now()
@@ -60,18 +65,12 @@ def choose(request: HtmxRequest) -> HttpResponse:
 
 
 @administrator_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def opt_out(request: HtmxRequest) -> HttpResponse:
     """Show one button that turns interaction data off for all users; obey it."""
     if request.method == "POST":
         return _store(request, collect=False)
-    newest = services.choice()
-    context = {
-        **_layout(),
-        "back": _next(request, "/ui/"),
-        "number": newest.pk if newest else 0,
-        "is_off": services.is_on() is False,
-    }
+    context = {**_layout(), "back": _next(request, "/ui/")}
     return render(request, "analytics/opt_out.html", context)
 
 
@@ -91,7 +90,7 @@ def permission(request: HttpRequest) -> HttpResponse:
 
 
 @public
-@require_GET
+@require_safe
 def privacy(request: HttpRequest) -> HttpResponse:
     """Show anybody what applies to them and why; who decided only to those signed in."""
     context = {
@@ -182,12 +181,10 @@ def _refused(
     request: HtmxRequest, refusal: ChoiceRefused, collect: bool
 ) -> HttpResponse:
     """Say on top of the page what was decided meanwhile, or why nothing can be."""
-    newest = services.choice()
     context = {
         **_layout(),
         "refusal": refusal,
         "meanwhile": isinstance(refusal, AnsweredMeanwhile),
-        "newest": newest,
         "wanted": "1" if collect else "0",
         "back": _next(request),
     }

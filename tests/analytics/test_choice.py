@@ -22,7 +22,7 @@ def decide(collect, now, **more):
 
 
 def banner() -> services.Banner:
-    due = services.banner()
+    due = services.banner(services.choice())
     assert due is not None
     return due
 
@@ -88,7 +88,7 @@ def test_do_not_track_locks_off_and_off_can_still_be_stored(settings, now):
     decide(True, now)
     settings.DO_NOT_TRACK = True
     assert services.is_on() is False
-    assert services.banner() is None
+    assert services.banner(services.choice()) is None
     decide(False, now)
     with pytest.raises(ChoiceLocked):
         decide(True, now)
@@ -149,7 +149,7 @@ def test_a_restored_database_is_off_until_an_administrator_answers(now):
     assert state() == "restored"
     assert services.check_restore(now) is False
     decide(False, now)
-    assert services.banner() is None
+    assert services.banner(services.choice()) is None
     assert services.is_on() is False
 
 
@@ -174,7 +174,7 @@ class TestBanner:
     def test_asks_once_at_first(self, now):
         assert state() == "first"
         decide(True, now, via=Via.NOTICE)
-        assert services.banner() is None
+        assert services.banner(services.choice()) is None
 
     def test_asks_in_opt_in_mode(self, settings):
         settings.NMS_ANALYTICS_MODE = "opt-in"
@@ -190,7 +190,7 @@ class TestBanner:
         assert services.is_on() is collect
         services.acknowledge(by="ada", now=now)
         services.acknowledge(by="ada2", now=now)
-        assert services.banner() is None
+        assert services.banner(services.choice()) is None
 
     def test_names_new_fields_and_they_stay_off_until_somebody_answers(
         self, settings, now
@@ -200,10 +200,10 @@ class TestBanner:
         settings.VERSION = "0.0.2"
         due = banner()
         assert (due.state, due.new) == ("changed", ["click.se_la"])
-        assert "se_la" not in services.allowed_fields()["click"]
+        assert "se_la" not in services.allowed_fields(services.choice())["click"]
         decide(True, now, via=Via.NOTICE)
-        assert services.banner() is None
-        assert "se_la" in services.allowed_fields()["click"]
+        assert services.banner(services.choice()) is None
+        assert "se_la" in services.allowed_fields(services.choice())["click"]
 
     def test_unanswered_only_what_was_first_shown_is_allowed(self, settings, now):
         services.notice_rendered(to="ada", now=now)
@@ -211,7 +211,7 @@ class TestBanner:
         services.notice_rendered(to="ada", now=now)
         assert NoticeShown.objects.count() == 2
         assert banner().new == ["click.se_la"]
-        assert "se_la" not in services.allowed_fields()["click"]
+        assert "se_la" not in services.allowed_fields(services.choice())["click"]
 
     @pytest.mark.parametrize("via", [Via.API, Via.COMMAND])
     def test_shows_the_notice_when_it_was_allowed_where_none_is_shown(self, now, via):
@@ -220,4 +220,4 @@ class TestBanner:
 
     def test_is_silent_when_it_was_turned_off_by_a_command(self, now):
         decide(False, now, via=Via.COMMAND)
-        assert services.banner() is None
+        assert services.banner(services.choice()) is None

@@ -16,7 +16,7 @@ from common.models import Via
 from tests.analytics.conftest import COLLECTOR
 
 pytestmark = pytest.mark.django_db
-TRACES = ("tracker.js", COLLECTOR, "data-points", "data-track", "snowplow")
+TRACES = ("tracker.js", COLLECTOR, "data-points=", "data-track=", "snowplow")
 PERMISSION = "/ui/interaction-data/permission"
 PAGE = "/ui/settings/web-analytics"
 
