@@ -22,7 +22,7 @@ from sandbox.faults import parse_rules
 from sandbox.server import Sandbox
 from tests.egress.conftest import PATH, Tap
 
-SECRET = "tok3n-of-the-license"  # noqa: S105
+SECRET = "tok3n-of-the-license"
 SHORT = timedelta(seconds=0.6)
 YES = lambda: True  # noqa: E731
 
