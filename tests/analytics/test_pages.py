@@ -322,3 +322,19 @@ class TestPolicyReports:
 def test_the_report_address_is_the_one_in_the_policy(admin):
     assert "report-uri /csp-report" in admin.get(PAGE)["Content-Security-Policy"]
     assert reverse("csp-report") == "/csp-report"
+
+
+def test_before_the_set_up_is_finished_one_can_opt_out_and_nothing_is_tracked(ada):
+    client = Client()
+    client.force_login(ada, backend="django.contrib.auth.backends.ModelBackend")
+    page = client.get(f"{OPT_OUT}?next=/setup/2")
+    assert 'class="n-solo' in body(page)
+    assert "tracker.js" not in body(page)
+    answer = client.post(f"{OPT_OUT}?seen=0", {"next": "/setup/2"})
+    assert answer["Location"] == "/setup/2"
+    row = Choice.objects.get()
+    assert (row.value, row.via) == (False, Via.WIZARD)
+    undone = client.post(f"{CHOICE}?seen=1", {"enabled": "1", "next": "/setup/2"})
+    assert undone["Location"] == "/setup/2"
+    assert services.is_on() is True
+    assert client.get("/ui/interaction-data/permission").status_code == 410
