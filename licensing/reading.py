@@ -51,6 +51,7 @@ def license_in(content: bytes) -> Written:
             expected="up to 64 KB",
             found=f"{len(content) // 1024} KB",
         )
+    content = content.removeprefix(b"\xef\xbb\xbf")
     if smime := _smime(content):
         return Written(smime, "SMIME")
     for start, name in _LOOKS:
@@ -69,7 +70,7 @@ def _text(content: bytes) -> str:
             found="UTF-16 or binary data",
         )
     try:
-        return content.removeprefix(b"\xef\xbb\xbf").decode("ascii").strip()
+        return content.decode("ascii").strip()
     except UnicodeDecodeError:
         raise LicenseRejected(
             "not_text",
@@ -84,17 +85,17 @@ def _token(text: str) -> str:
         raise LicenseRejected(
             "empty", "The file is empty. Choose the .jwt file from MyF5."
         )
-    found = re.findall(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", text)
-    if len(found) > 1:
+    token = "".join(text.split())
+    dots = token.count(".")
+    if token.startswith("eyJ") and dots > 2 and dots % 2 == 0:
         raise LicenseRejected(
             "two_licenses",
             "The file holds more than one license. Add one license at a time.",
             expected="one license",
-            found=f"{len(found)} licenses",
+            found=f"{dots // 2} licenses",
         )
-    token = "".join(text.split())
-    if token.count(".") != 2:
-        raise _not_a_license(f"{token.count('.') + 1} parts" if token else "nothing")
+    if dots != 2:
+        raise _not_a_license(f"{dots + 1} part{'s' if dots else ''}")
     if len(token) > LONGEST:
         raise LicenseRejected(
             "too_large",
@@ -106,15 +107,27 @@ def _token(text: str) -> str:
 
 
 def _smime(content: bytes) -> str:
-    """Return the base64 of an S/MIME license without line breaks, else nothing."""
+    """Return an S/MIME license as base64 without line breaks, else nothing.
+
+    It comes as it is (a mail's form or DER), as PEM, or as base64 of one of these.
+    """
+    if _is_smime(content):
+        return base64.b64encode(content).decode()
     text = re.sub(rb"-----[^-]+-----|\s", b"", content)
-    if content.lstrip().startswith(b"-----BEGIN CERTIFICATE") or b"." in text:
+    if content.lstrip().startswith(b"-----BEGIN CERTIFICATE"):
         return ""
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return ""
-    return text.decode() if _PKCS7 in raw[:64] or b"pkcs7" in raw[:512] else ""
+    return text.decode() if _is_smime(raw) else ""
+
+
+def _is_smime(raw: bytes) -> bool:
+    if raw[:1] == b"\x30":
+        return _PKCS7 in raw[:64]
+    start = raw[:512].lower()
+    return start.startswith((b"mime-version:", b"content-type:")) and b"pkcs7" in start
 
 
 def _not_a_license(found: str) -> LicenseRejected:

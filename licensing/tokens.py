@@ -118,7 +118,9 @@ def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def _reject(
     code: str, sentence: str, *, expected: str = "", found: str = ""
 ) -> NoReturn:
-    raise LicenseRejected(code, sentence, expected=expected, found=found)
+    raise LicenseRejected(
+        code, sentence, expected=_printable(expected), found=_printable(found)
+    )
 
 
 def _decode(part: str) -> bytes:
@@ -150,7 +152,8 @@ def _json(raw: bytes, code: str) -> dict[str, Any]:
         value = json.loads(
             raw.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse
         )
-        json.dumps(value, ensure_ascii=False).encode()  # no lone surrogates
+        # no lone surrogates, and no 1e400, which is read as infinity
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
@@ -301,10 +304,13 @@ def _text(value: object) -> bool:
 
 
 def _shown(value: object) -> str:
-    """Return a value as it may be shown: short and printable."""
+    """Return a value as it may be shown: short."""
     if value is None:
         return "nothing"
     if isinstance(value, dict | list):
         return "a list" if isinstance(value, list) else "an object"
-    text = value if isinstance(value, str) else json.dumps(value)
-    return "".join(c if c.isprintable() else "?" for c in text[:100])
+    return value[:100] if isinstance(value, str) else json.dumps(value)[:100]
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
