@@ -83,20 +83,22 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return _page(request, NOTES.get(request.GET.get("why", "")), "", 200)
     name = lockout.typed_name(request.POST.get("username", ""))
     password = request.POST.get("password", "")[:PASSWORD_MOST]
-    user = authenticate(request, username=name, password=password)
-    if not isinstance(user, User):
-        return _refused(request, name)
-    begin_session(request, user, timezone.now())
-    return HttpResponseRedirect(next_page(request))
+    address = client_address(request)
+    stands = lockout.standing(name, address, now=timezone.now())
+    if not stands.locked_until:
+        user = authenticate(request, username=name, password=password)
+        if isinstance(user, User):
+            begin_session(request, user, timezone.now())
+            return HttpResponseRedirect(next_page(request))
+        stands = lockout.standing(name, address, now=timezone.now())
+    return _refused(request, name, stands)
 
 
-def _refused(request: HttpRequest, name: str) -> HttpResponse:
-    now = timezone.now()
-    stands = lockout.standing(name, client_address(request), now=now)
+def _refused(request: HttpRequest, name: str, stands: lockout.Standing) -> HttpResponse:
     if stands.locked_until:
         note = {"title": MANY, "body": locked_sentence(stands.locked_until)}
         response = _page(request, note, name, 429)
-        wait = stands.locked_until - now
+        wait = stands.locked_until - timezone.now()
         response["Retry-After"] = str(max(1, int(wait.total_seconds()) + 1))
         response._has_been_logged = True  # type: ignore[attr-defined]  # the chain has it
         return response

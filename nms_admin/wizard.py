@@ -296,8 +296,8 @@ def _addresses() -> list[dict[str, str]]:
     rows = [
         ("This server", settings.NMS_TELEMETRY_URL, "Telemetry events"),
         ("This server", settings.NMS_F5_API_URL, "Usage reports"),
-        ("This server", settings.NMS_ENTITLEMENTS_URL, "Entitlements of the license"),
-        ("This server", settings.NMS_JWKS_URL, "Keys that licenses are signed with"),
+        ("This server", settings.NMS_ENTITLEMENTS_URL, "Entitlements"),
+        ("This server", settings.NMS_JWKS_URL, "License keys"),
         ("Browsers", settings.NMS_COLLECTOR_URL, "Interaction data"),
     ]
     return [{"who": who, "url": url, "what": what} for who, url, what in rows if url]
