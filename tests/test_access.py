@@ -1,0 +1,157 @@
+"""Every address, every method, every person: what nobody decided fails here."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from audit.models import Record
+from common.roles import Role
+from nms_admin.models import User
+
+PUBLIC, VIEWER, OPERATOR, ADMINISTRATOR = (
+    "public",
+    "viewer",
+    "operator",
+    "administrator",
+)
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+# Route -> the least role that reaches it, and the methods it knows.
+PAGES = {
+    "front-door": (PUBLIC, "GET"),
+    "setup": (
+        PUBLIC,
+        "GET",
+    ),  # 404 after Finish; before it tests/nms_admin/test_wizard.py
+    "setup-step": (PUBLIC, "GET POST"),
+    "login": (PUBLIC, "GET POST"),
+    "logout": (PUBLIC, "POST"),
+    "welcome": (PUBLIC, "GET POST"),
+    "liveness": (PUBLIC, "GET"),
+    "privacy": (PUBLIC, "GET"),
+    "csp-report": (PUBLIC, "POST"),
+    "interaction-data-permission": (PUBLIC, "GET"),
+    "ui-help": (PUBLIC, "GET"),
+    "ui-overview": (VIEWER, "GET"),
+    "ui-docs": (VIEWER, "GET"),
+    "ui-docs-schema": (VIEWER, "GET"),
+    "ui-users": (VIEWER, "GET"),
+    "ui-user-add": (ADMINISTRATOR, "GET POST"),
+    "ui-user": (ADMINISTRATOR, "GET"),
+    "user-role": (ADMINISTRATOR, "POST"),
+    "user-deactivate": (ADMINISTRATOR, "POST"),
+    "user-activate": (ADMINISTRATOR, "POST"),
+    "user-link": (ADMINISTRATOR, "POST"),
+    "user-sessions": (ADMINISTRATOR, "POST"),
+    "user-unlock": (ADMINISTRATOR, "POST"),
+    "profile": (VIEWER, "GET"),
+    "profile-password": (VIEWER, "POST"),
+    "profile-time-zone": (VIEWER, "POST"),
+    "profile-sessions": (VIEWER, "POST"),
+    "theme": (VIEWER, "POST"),
+    "privacy-not-me": (VIEWER, "POST"),
+    "ui-web-analytics": (VIEWER, "GET"),
+    "interaction-data-choice": (ADMINISTRATOR, "POST"),
+    "interaction-data-opt-out": (ADMINISTRATOR, "GET POST"),
+    "interaction-data-acknowledgement": (ADMINISTRATOR, "POST"),
+    "ui-telemetry": (VIEWER, "GET"),
+    "telemetry-batch": (VIEWER, "GET"),
+    "telemetry-export": (VIEWER, "GET"),
+    "telemetry-data-points": (VIEWER, "GET"),
+    "telemetry-try-now": (OPERATOR, "POST"),
+    "telemetry-retry": (ADMINISTRATOR, "POST"),
+    "telemetry-discard": (ADMINISTRATOR, "POST"),
+    "telemetry-delete-held": (ADMINISTRATOR, "GET POST"),
+}
+WITHOUT_CSRF = {"csp-report"}  # browsers send it by themselves; it only counts
+RANK = {PUBLIC: 0, VIEWER: 1, OPERATOR: 2, ADMINISTRATOR: 3}
+
+
+def walk(
+    patterns: list[URLPattern | URLResolver], before: str = ""
+) -> Iterator[tuple[str, URLPattern]]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from walk(pattern.url_patterns, before + str(pattern.pattern))
+        else:
+            yield before + str(pattern.pattern), pattern
+
+
+ALL = list(walk(get_resolver().url_patterns))
+SITE = {
+    pattern.name: (path, pattern)
+    for path, pattern in ALL
+    if not path.startswith("api/platform")
+}
+
+
+def address(path: str, target: User) -> str:
+    """Fill in the parts of a path; a user's number is somebody else's."""
+    samples = {"int": str(target.pk), "uuid": str(uuid.UUID(int=1)), "str": "core"}
+    if "setup" in path:
+        samples["int"] = "1"
+    return "/" + re.sub(r"<(\w+):\w+>", lambda found: samples[found[1]], path)
+
+
+@pytest.fixture
+def target(db) -> User:
+    return User.objects.create_user("target", role=Role.VIEWER)
+
+
+@pytest.fixture
+def people(ada, otto, vera, signed_in):
+    """The browsers of nobody, vera, otto and ada, by rank."""
+    return [Client(), signed_in(vera), signed_in(otto), signed_in(ada)]
+
+
+def test_every_route_is_in_the_matrix_and_nothing_else():
+    assert set(SITE) == set(PAGES)
+
+
+@pytest.mark.parametrize("name", sorted(set(SITE) & set(PAGES)))
+def test_a_view_says_itself_what_the_matrix_says(name):
+    assert SITE[name][1].callback.access == PAGES[name][0]
+
+
+@pytest.mark.parametrize("name", sorted(set(SITE) & set(PAGES)))
+def test_each_person_gets_what_the_matrix_says(name, people, target):
+    access, methods = PAGES[name]
+    path = address(SITE[name][0], target)
+    for rank in range(4):
+        for method in METHODS:
+            records = Record.objects.count()
+            response = people[rank].generic(method, path)
+            case = f"{method} {path} by rank {rank}: {response.status_code}"
+            if RANK[access] > rank:
+                sent = response.get("Location", "").startswith("/login")
+                refused = sent if rank == 0 else response.status_code == 403
+                assert refused, case
+                assert Record.objects.count() == records, case
+            elif method not in methods.split():
+                assert response.status_code == 405, case
+            else:
+                assert response.status_code < 500, case
+                assert response.status_code not in (401, 403, 405), case
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        n
+        for n in set(SITE) & set(PAGES)
+        if "POST" in PAGES[n][1] and n not in WITHOUT_CSRF
+    ),
+)
+def test_a_post_without_the_token_is_refused(name, ada, signed_in, target):
+    client = signed_in(ada)
+    client.handler.enforce_csrf_checks = True
+    records = Record.objects.count()
+    response = client.post(address(SITE[name][0], target))
+    assert response.status_code == 403
+    assert Record.objects.count() == records
