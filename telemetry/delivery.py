@@ -71,7 +71,7 @@ def deliver(clock: Clock) -> int:
             outbox.discard_all("turned off", start)
         return 0
     destination = destinations.find(DESTINATION)
-    if destination is None or terms.hold in ("setup", "disconnected"):
+    if destination is None or not setup.finished_at() or not _connected():
         return 0
     delivered = 0
     while clock() - start < BUDGET and not gate.paused(DESTINATION):
@@ -280,9 +280,13 @@ def _may_still_go(batch: Batch) -> bool:
     """Ask everything again, right before the first byte."""
     return (
         licensing.connection_on()
-        and setup.operation_mode() == "connected"
+        and _connected()
         and Batch.objects.unsettled().filter(pk=batch.pk, lease=batch.lease).exists()
     )
+
+
+def _connected() -> bool:
+    return setup.operation_mode() == "connected"
 
 
 def _acknowledged(batch: Batch, receipt: Receipt, now: datetime) -> int:
