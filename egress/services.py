@@ -68,11 +68,53 @@ def send(
         CredentialsRefused: 401 or 403; the caller decides whether to pause.
         PermanentError: 400, 413 or 422; never with the same bytes again.
     """
+    return _exchange(
+        item,
+        destination,
+        ticket,
+        lambda: transport.post(
+            destination, item.body, headers=headers, key=item.key, allowed=allowed
+        ),
+        accept,
+        clock,
+    )
+
+
+def ask(
+    item: Item,
+    destination: Destination,
+    ticket: gate.Pass,
+    *,
+    headers: Mapping[str, str],
+    allowed: Callable[[], bool],
+    accept: Callable[[Answer], T],
+    clock: Clock,
+) -> T:
+    """Ask a destination for something (GET) and return what was accepted.
+
+    Written down, judged and raising like ``send``; the item's body is empty.
+    """
+    return _exchange(
+        item,
+        destination,
+        ticket,
+        lambda: transport.get(destination, headers=headers, allowed=allowed),
+        accept,
+        clock,
+    )
+
+
+def _exchange(
+    item: Item,
+    destination: Destination,
+    ticket: gate.Pass,
+    call: Callable[[], Answer],
+    accept: Callable[[Answer], T],
+    clock: Clock,
+) -> T:
     attempt = _open(item, destination, clock())
     try:
-        answer = transport.post(
-            destination, item.body, headers=headers, key=item.key, allowed=allowed
-        )
+        answer = call()
         judge(answer, clock())
         accepted = accept(answer)
     except NotAllowed:

@@ -19,6 +19,11 @@ app.conf.beat_schedule = {
         "schedule": 15.0,
         "options": {"expires": 14},
     },
+    "licenses": {
+        "task": "licensing.tasks.sweep",
+        "schedule": 15.0,
+        "options": {"expires": 14},
+    },
     "prune": {
         "task": "telemetry.tasks.prune",
         "schedule": 3600.0,

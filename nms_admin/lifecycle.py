@@ -14,7 +14,7 @@ from django.utils import timezone
 
 HEARTBEAT_SECONDS = 60
 log = structlog.get_logger(__name__)
-_run: Any = None  # the ProcessRun of this process
+_run: int | None = None  # the number of this process's run
 
 
 def start(name: str) -> None:
@@ -24,7 +24,7 @@ def start(name: str) -> None:
     global _run  # noqa: PLW0603  (one named process is one interpreter)
     try:
         services.installed(timezone.now())
-        _run = processes.started(name, timezone.now())
+        _run = processes.started(name, timezone.now()).pk
     except Error:
         log.exception("process.start_not_recorded", process=name)
     finally:
@@ -42,6 +42,8 @@ def beat() -> None:
         processes.seen(_run, timezone.now())
     except Error as error:
         log.warning("process.heartbeat_not_recorded", error=str(error))
+    finally:
+        connection.close()
 
 
 def stop() -> None:
@@ -68,7 +70,6 @@ def beat_in_background() -> None:
         while True:
             time.sleep(HEARTBEAT_SECONDS)
             beat()
-            connection.close()
 
     threading.Thread(target=loop, name="heartbeat", daemon=True).start()
 

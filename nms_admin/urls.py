@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from django.urls import URLPattern, URLResolver, include, path
 
+from nms_admin import views
+from nms_admin.api import api
+
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.front_door, name="front-door"),
     path("", include("nms_admin.people_urls")),
+    path("", include("analytics.urls")),
+    path("ui/", views.overview, name="ui-overview"),
+    path("ui/help", views.help_page, name="ui-help"),
+    path("ui/docs", views.api_page, name="ui-docs"),
+    path("ui/docs/openapi.json", views.api_schema, name="ui-docs-schema"),
+    path("", include("telemetry.urls")),
+    path("api/liveness/<str:name>", views.liveness, name="liveness"),
+    path("api/platform/v1/", api.urls),
 ]
+for module in ("licensing.urls", "nms_admin.license_urls"):
+    if find_spec(module):
+        urlpatterns.insert(5, path("", include(module)))

@@ -1,0 +1,30 @@
+"""Ask for a task right away when a broker is there; the sweep takes it otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+log = structlog.get_logger(__name__)
+
+
+def nudge(task: str, *arguments: Any) -> bool:
+    """Publish a task, waiting at most a second; False when there is no broker.
+
+    Args:
+        task: Its name, such as ``telemetry.tasks.deliver_due``.
+        arguments: Identities only, never a secret.
+    """
+    try:
+        with current_app.connection_for_write(connect_timeout=1) as connection:
+            connection.ensure_connection(max_retries=1, timeout=1)
+            current_app.send_task(
+                task, arguments, connection=connection, retry=False, expires=14
+            )
+    except (OperationalError, OSError) as error:
+        log.warning("broker.unreachable", error=type(error).__name__)
+        return False
+    return True

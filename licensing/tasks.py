@@ -1,0 +1,32 @@
+"""What the workers are asked to do about licenses: a name and a call each."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from common import tasks
+from licensing import entitlements, services
+
+wanted = entitlements.wanted
+
+
+@shared_task(name="licensing.tasks.activate")
+def activate(license_id: int) -> bool:
+    """Ask for the entitlements of a license somebody added."""
+    return entitlements.fetch(license_id, timezone.now)
+
+
+@shared_task(name="licensing.tasks.sweep")
+def sweep() -> bool:
+    """Announce what time changed, and go on with an activation that did not end."""
+    changed = services.announce_changes(timezone.now())
+    found = services.current()
+    if found and entitlements.wanted(found):
+        entitlements.fetch(found.pk, timezone.now)
+    return changed
+
+
+def nudge(license_id: int) -> bool:
+    """Ask for the activation now; False without a broker, the sweep takes it."""
+    return tasks.nudge("licensing.tasks.activate", license_id)
