@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 from audit import services as audit
 from common import setup
 from common.models import Setup, Via
-from common.sealing import seal, unseal
+from common.sealing import SealBroken, seal, unseal
 from licensing import connection, states, tokens
 from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
 from licensing.keys import key_set
@@ -291,6 +291,12 @@ def _checked(written: Written, now: datetime, subscription_id: str) -> License:
         added.token_id, added.order_type = claims.token_id, claims.order_type
         added.issued_at, added.not_before = claims.issued_at, claims.not_before
         added.ends_at = claims.ends_at
+    elif subscription_id and not tokens.is_name(subscription_id):
+        raise LicenseRejected(
+            "claims",
+            "This is no Subscription ID. Copy it from your subscription in MyF5.",
+            expected="1 to 200 printable characters",
+        )
     if added.subscription_id.startswith(SANDBOX_PREFIX) and not settings.SANDBOX:
         raise LicenseRejected(
             "sandbox_in_live",
@@ -385,6 +391,9 @@ def _check_again(found: License, now: datetime) -> None:
         )
     except LicenseRejected as error:
         log.warning("license.not_verified", code=error.code)
+        return
+    except SealBroken:
+        log.warning("license.not_verified", code="seal_broken")
         return
     with transaction.atomic():
         License.objects.filter(pk=found.pk).update(checked_at=now)

@@ -115,6 +115,15 @@ def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return _json(raw[0], "header"), _json(raw[1], "claims")
 
 
+def is_name(value: object) -> bool:
+    """Return whether this is 1 to 200 printable characters without space around."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value.strip()) == len(value) <= 200
+        and value.isprintable()
+    )
+
+
 def _reject(
     code: str, sentence: str, *, expected: str = "", found: str = ""
 ) -> NoReturn:
@@ -169,7 +178,7 @@ def _check_header(
     header: Mapping[str, Any], jku: str, algorithms: Collection[str]
 ) -> None:
     unknown = set(header) - _HEADER
-    if unknown or header.get("typ") != "JWT" or not _text(header.get("kid")):
+    if unknown or header.get("typ") != "JWT" or not is_name(header.get("kid")):
         _reject(
             "header",
             "This is not a license of F5: its header has another form.",
@@ -285,7 +294,7 @@ def _name(payload: Mapping[str, Any], name: str, *, required: bool = False) -> s
     value = payload.get(name)
     if not required and name not in payload:
         return ""
-    if not _text(value):
+    if not is_name(value):
         _reject(
             "claims",
             f"The license states no usable text in “{name}”. Ask F5 for a new one.",
@@ -293,14 +302,6 @@ def _name(payload: Mapping[str, Any], name: str, *, required: bool = False) -> s
             found=_shown(value),
         )
     return str(value)
-
-
-def _text(value: object) -> bool:
-    return (
-        isinstance(value, str)
-        and 0 < len(value.strip()) == len(value) <= 200
-        and value.isprintable()
-    )
 
 
 def _shown(value: object) -> str:

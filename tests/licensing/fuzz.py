@@ -1,12 +1,12 @@
 """Forged licenses: signed raw parts, and a search for inputs that break ``verify``.
 
-``python -m tests.licensing.fuzz [examples]`` searches longer than the tests do.
+``manage.py shell -c "from tests.licensing import fuzz; fuzz.search(5000)"`` searches
+longer than the tests do.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -143,7 +143,3 @@ def search(examples: int) -> None:
         started = time.perf_counter()
         holds()
         print(f"{name}: {examples} tried, {time.perf_counter() - started:.1f} s")
-
-
-if __name__ == "__main__":
-    search(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)
