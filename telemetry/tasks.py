@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import structlog
-from celery import current_app, shared_task
+from celery import shared_task
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
+from common import tasks
 from telemetry import delivery, outbox
-
-log = structlog.get_logger(__name__)
 
 
 @shared_task(name="telemetry.tasks.deliver_due")
@@ -28,12 +23,4 @@ def prune() -> int:
 
 def nudge() -> bool:
     """Ask for a delivery now; False when the broker is not there, the sweep follows."""
-    try:
-        with current_app.connection_for_write(connect_timeout=1) as connection:
-            connection.ensure_connection(max_retries=1, timeout=1)
-            options: dict[str, Any] = {"connection": connection, "retry": False}
-            deliver_due.apply_async(expires=14, **options)
-    except (OperationalError, OSError) as error:
-        log.warning("broker.unreachable", error=type(error).__name__)
-        return False
-    return True
+    return tasks.nudge("telemetry.tasks.deliver_due")

@@ -172,6 +172,24 @@ class Series(TypedDict):
     counts: Sequence[int]
 
 
+FEATURES = {
+    "NGINX_INSTANCES": "NGINX instances",
+    "NGINX_NAP": "F5 WAF for NGINX",
+    "NGINX_NAP_DOS": "F5 DoS for NGINX",
+    "IM_INSTANCES": "Instance Manager instances",
+    "IC_PODS": "Ingress Controller pods",
+    "IC_K8S_NODES": "Kubernetes nodes",
+    "SUCCESSFUL_API_CALLS_MILLIONS": "Successful API calls (millions)",
+    "DATA_PER_HOUR_GB": "Data per hour (GB)",
+}
+
+
+@register.filter
+def feature_name(code: str) -> str:
+    """Return what people call an entitlement; nothing when only its code is known."""
+    return FEATURES.get(code, "")
+
+
 @register.inclusion_tag("components/_bars.html")
 def bars(
     label: str, days: Sequence[date], series: Sequence[Series]
