@@ -101,7 +101,7 @@ def token(license_id: int) -> str:
     return unseal(License.objects.get(pk=license_id).sealed)
 
 
-@sensitive_variables("content", "written")
+@sensitive_variables()
 def apply_license(
     *,
     content: bytes,
@@ -276,7 +276,7 @@ def _hold(row: Setup, mode: str, found: License | None, now_is: State) -> str | 
     return None if found.subscription_id else "no_subscription_id"
 
 
-@sensitive_variables("written")
+@sensitive_variables()
 def _checked(written: Written, now: datetime, subscription_id: str) -> License:
     """Return the license to store, its signature checked when keys are at hand."""
     added = License(
@@ -328,7 +328,7 @@ def _day(day: date | None) -> str:
     return f"{day.day} {day:%b %Y}" if day else ""
 
 
-@sensitive_variables("text")
+@sensitive_variables()
 def _verified(text: str, added: License, now: datetime) -> tokens.LicenseClaims:
     """Return the claims; without any key set the license is stored as waiting."""
     keys = key_set()
@@ -377,6 +377,7 @@ def _end(found: License, reason: str, *, by: str, now: datetime) -> None:
     found.save(update_fields=["current", "ended_at", "ended_by", "ended_reason"])
 
 
+@sensitive_variables()
 def _check_again(found: License, now: datetime) -> None:
     keys = key_set()
     if keys.jwks is None:

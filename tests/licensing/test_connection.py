@@ -160,7 +160,7 @@ def test_off_answers_the_question_after_a_restore_too(folder, now):
     (folder / "choices.json").write_text("{damaged")
     assert check_restore(now)
     assert switch(False, now)
-    assert ConnectionChoice.objects.first().reason == ""
+    assert ConnectionChoice.objects.latest().reason == ""
 
 
 @pytest.mark.django_db(transaction=True)
@@ -197,4 +197,4 @@ def test_of_answers_at_once_each_stored_one_is_in_the_chain(now):
     said = [f"connection.{'on' if row.value else 'off'}" for row in rows]
     records = Record.objects.order_by("sequence")
     assert [record.action for record in records] == said
-    assert services.connection_on() == rows.last().value
+    assert services.connection_on() == rows.latest().value
