@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import uuid
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from audit.models import Record
 from common.roles import Role
+from nms_admin import basic
+from nms_admin.api import api
 from nms_admin.models import User
+from tests.conftest import PASSWORD
 
 PUBLIC, VIEWER, OPERATOR, ADMINISTRATOR = (
     "public",
@@ -60,6 +64,13 @@ PAGES = {
     "interaction-data-choice": (ADMINISTRATOR, "POST"),
     "interaction-data-opt-out": (ADMINISTRATOR, "GET POST"),
     "interaction-data-acknowledgement": (ADMINISTRATOR, "POST"),
+    "ui-license": (VIEWER, "GET"),
+    "ui-license-add": (ADMINISTRATOR, "GET POST"),
+    "ui-license-history": (VIEWER, "GET"),
+    "license-activation": (VIEWER, "GET"),
+    "license-connection": (ADMINISTRATOR, "POST"),
+    "ui-license-turn-off": (ADMINISTRATOR, "GET"),
+    "ui-license-terminate": (ADMINISTRATOR, "GET POST"),
     "ui-telemetry": (VIEWER, "GET"),
     "telemetry-batch": (VIEWER, "GET"),
     "telemetry-export": (VIEWER, "GET"),
@@ -69,6 +80,19 @@ PAGES = {
     "telemetry-discard": (ADMINISTRATOR, "POST"),
     "telemetry-delete-held": (ADMINISTRATOR, "GET POST"),
 }
+API = {
+    "GET /analytics": VIEWER,
+    "PUT /analytics": ADMINISTRATOR,
+    "GET /license": VIEWER,
+    "POST /license": ADMINISTRATOR,
+    "PUT /license": ADMINISTRATOR,
+    "DELETE /license": ADMINISTRATOR,
+    "GET /license/status": VIEWER,
+    "GET /modules/versions": VIEWER,
+    "GET /modules/licensed": VIEWER,
+    "GET /report/device_mode": VIEWER,
+}
+BODIES = {"PUT /analytics": '{"interactionData": false}'}
 WITHOUT_CSRF = {"csp-report"}  # browsers send it by themselves; it only counts
 RANK = {PUBLIC: 0, VIEWER: 1, OPERATOR: 2, ADMINISTRATOR: 3}
 
@@ -97,6 +121,15 @@ def address(path: str, target: User) -> str:
     if "setup" in path:
         samples["int"] = "1"
     return "/" + re.sub(r"<(\w+):\w+>", lambda found: samples[found[1]], path)
+
+
+OPERATIONS = {
+    f"{method} {path}": operation.view_func
+    for _, router in api._routers
+    for path, view in router.path_operations.items()
+    for operation in view.operations
+    for method in operation.methods
+}
 
 
 @pytest.fixture
@@ -155,3 +188,52 @@ def test_a_post_without_the_token_is_refused(name, ada, signed_in, target):
     response = client.post(address(SITE[name][0], target))
     assert response.status_code == 403
     assert Record.objects.count() == records
+
+
+def call(method: str, path: str, user: User | None, **extra):
+    """Call the API as an API client does, with Basic credentials and no cookie."""
+    headers = {}
+    if user:
+        pair = base64.b64encode(f"{user.username}:{PASSWORD}".encode()).decode()
+        headers["Authorization"] = f"Basic {pair}"
+    return Client().generic(
+        method,
+        f"/api/platform/v1{path}",
+        BODIES.get(f"{method} {path}", "{}"),
+        "application/json",
+        headers=headers,
+        **extra,
+    )
+
+
+def test_every_api_operation_is_in_the_matrix():
+    assert set(OPERATIONS) == set(API)
+
+
+@pytest.mark.parametrize("name", sorted(set(OPERATIONS) & set(API)))
+def test_each_account_gets_from_the_api_what_the_matrix_says(
+    name, ada, otto, vera, finished
+):
+    basic._verified.clear()
+    method, path = name.split()
+    assert OPERATIONS[name].access == API[name]
+    for rank, user in enumerate((None, vera, otto, ada)):
+        records = Record.objects.count()
+        response = call(method, path, user)
+        case = f"{name} by rank {rank}: {response.status_code}"
+        if RANK[API[name]] > rank:
+            assert response.status_code == (403 if rank else 401), case
+            assert response["Content-Type"].startswith("application/json"), case
+            assert Record.objects.count() == records, case
+        else:
+            assert response.status_code < 500, case
+            assert response.status_code not in (401, 403), case
+
+
+@pytest.mark.parametrize("name", sorted(set(OPERATIONS) & set(API)))
+def test_the_api_never_accepts_the_session_cookie(name, ada, signed_in):
+    method, path = name.split()
+    client = signed_in(ada)
+    client.handler.enforce_csrf_checks = True
+    assert client.get("/ui/profile").status_code == 200
+    assert client.generic(method, f"/api/platform/v1{path}", "{}").status_code == 401
