@@ -12,7 +12,8 @@ from ninja.errors import HttpError
 
 from analytics import services
 from analytics.errors import ChoiceRefused
-from common.access import api_needs, client_address
+from common.access import client_address
+from common.api import api_needs
 from common.models import Via
 from common.roles import Role
 

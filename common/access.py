@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from inspect import signature
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,12 +15,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
-from ninja.errors import HttpError
 
 from common.roles import RANK, Role
 
 View = Callable[..., HttpResponse]
-Operation = TypeVar("Operation", bound=Callable[..., Any])
 
 
 def may(user: Any, role: str) -> bool:
@@ -93,28 +90,6 @@ def public(view: View) -> View:
 administrator_required = needs(Role.ADMINISTRATOR)
 operator_required = needs(Role.OPERATOR)
 sign_in_required = needs(Role.VIEWER)
-
-
-def api_needs(role: str) -> Callable[[Operation], Operation]:
-    """Let only accounts of at least ``role`` use an API operation; others get 403.
-
-    Who asks is settled before, by the API's own authentication. Stands under the
-    route decorator: ``@router.put("/license")``, then ``@api_needs(...)``.
-    """
-
-    def decorate(operation: Operation) -> Operation:
-        @wraps(operation)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            if not may(request.user, role):
-                raise HttpError(403, f"This needs the role {Role(role).label}.")
-            return operation(request, *args, **kwargs)
-
-        guarded.access = role  # type: ignore[attr-defined]
-        # django-ninja reads types from here; it would look names up in this module.
-        guarded.__signature__ = signature(operation, eval_str=True)  # type: ignore[attr-defined]
-        return guarded  # type: ignore[return-value]
-
-    return decorate
 
 
 @lru_cache

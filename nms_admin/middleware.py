@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import structlog
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -35,3 +36,34 @@ def no_store(get_response: Handler) -> Handler:
         return response
 
     return handle
+
+
+def api_gateway(get_response: Handler) -> Handler:
+    """Guard ``/api/``: no page of another site may use it with somebody's password.
+
+    ``Origin`` is compared by host name, because clients reach us by address and port.
+    """
+
+    def handle(request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith("/api/"):
+            return get_response(request)
+        if _is_foreign(request):
+            response: HttpResponse = JsonResponse(
+                {"message": "Requests of other sites are refused.", "code": 403},
+                status=403,
+                json_dumps_params={"separators": (",", ":")},
+            )
+        else:
+            response = get_response(request)
+        response["Nginx-Management-Suite-Auth"] = "Basic"
+        return response
+
+    return handle
+
+
+def _is_foreign(request: HttpRequest) -> bool:
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        return True
+    origin = request.headers.get("Origin", "")
+    host = urlsplit(f"//{request.get_host()}").hostname
+    return bool(origin) and urlsplit(origin).hostname != host

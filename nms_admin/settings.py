@@ -151,6 +151,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "nms_admin.sessions.keep_alive",
+    "nms_admin.middleware.api_gateway",
     "nms_admin.first_run.set_up_first",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -269,7 +270,9 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 128 * 1024
 # Celery: the database is the truth, the broker only wakes workers up
 TRANSPORT_ALIASES["djangodb"] = "nms_admin.broker:Transport"
 NMS_BROKER_URL = read.text("BROKER_URL", "djangodb://")
-CELERY_BROKER_URL = NMS_BROKER_URL
+CELERY_BROKER_URL = (
+    "djangodb://localhost/" if NMS_BROKER_URL == "djangodb://" else NMS_BROKER_URL
+)
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {"visibility_timeout": 600}
 if NMS_BROKER_URL.startswith("redis"):
     CELERY_BROKER_TRANSPORT_OPTIONS["unacked_restore_throttle"] = 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from django.urls import URLPattern, URLResolver, include, path
 
 from nms_admin import views
@@ -18,9 +16,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("ui/docs", views.api_page, name="ui-docs"),
     path("ui/docs/openapi.json", views.api_schema, name="ui-docs-schema"),
     path("", include("telemetry.urls")),
+    path("", include("nms_admin.license_urls")),
     path("api/liveness/<str:name>", views.liveness, name="liveness"),
     path("api/platform/v1/", api.urls),
+    path("api/<path:rest>", views.no_such_call, name="no-such-call"),
 ]
-for module in ("licensing.urls", "nms_admin.license_urls"):
-    if find_spec(module):
-        urlpatterns.insert(5, path("", include(module)))

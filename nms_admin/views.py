@@ -74,10 +74,10 @@ def api_schema(_request: HttpRequest) -> HttpResponse:
 
 @public
 @require_safe
-def liveness(_request: HttpRequest, name: str) -> HttpResponse:
+def liveness(request: HttpRequest, name: str) -> HttpResponse:
     """Say whether a named process lives: 200, or 503 when it was not seen lately."""
     if name not in LIVENESS:
-        return JsonResponse({"code": 404, "message": "Not Found"}, status=404)
+        return no_such_call(request, name)
     alive = name == "core" or name in attention.alive(timezone.now())
     status = 200 if alive else 503
     return JsonResponse(
@@ -88,3 +88,10 @@ def liveness(_request: HttpRequest, name: str) -> HttpResponse:
 def _last_accepted() -> Batch | None:
     accepted = Batch.objects.filter(acknowledged_at__isnull=False)
     return accepted.order_by("-acknowledged_at").defer("body").first()
+
+
+@public
+def no_such_call(_request: HttpRequest, rest: str) -> HttpResponse:
+    """Answer an unknown address of the API in the API's own form."""
+    _ = rest
+    return JsonResponse({"message": "Not Found", "code": 404}, status=404)

@@ -12,7 +12,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from audit.models import Record
-from common.access import api_needs
+from common.api import api_needs
 from common.roles import Role
 from common.signals import api_signed_in
 from nms_admin import basic
