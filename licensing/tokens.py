@@ -228,6 +228,7 @@ def _key(jwks: Mapping[str, Any], kid: str, algorithm: str) -> Any:
         and isinstance(operations, list)
         and "verify" in operations
         and member.get("alg", algorithm) == algorithm
+        and "d" not in member  # a private key; PyJWT would search for its factors
     )
     try:
         key = jwt.PyJWK(member, algorithm=algorithm).key if usable else None
