@@ -21,6 +21,18 @@ from nms_admin.models import Session, User
 from nms_admin.sign_in import locked_sentence, next_page
 from nms_admin.users import PasswordForm, by
 
+AREAS = (
+    "Africa/",
+    "America/",
+    "Antarctica/",
+    "Arctic/",
+    "Asia/",
+    "Atlantic/",
+    "Australia/",
+    "Europe/",
+    "Indian/",
+    "Pacific/",
+)
 THEMES = ("system", "light", "dark")
 BROWSERS = {
     "Edg": "Edge",
@@ -40,23 +52,32 @@ SYSTEMS = {
 }
 
 
-def time_zones() -> list[tuple[str, str]]:
-    """Return the time zones to choose from: UTC, then Area/City in order."""
-    named = sorted(
-        name
-        for name in available_timezones()
-        if "/" in name and not name.startswith(("Etc/", "SystemV/", "US/", "posix/"))
-    )
-    return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in named)]
+class ZoneField(forms.CharField):
+    """A time zone by its name, with the known ones to choose from."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        attrs = {"list": "time-zones", "autocomplete": "off", "spellcheck": "false"}
+        widget = forms.TextInput(attrs=attrs)
+        super().__init__(label="Time zone", widget=widget, max_length=64, **kwargs)
+
+    @staticmethod
+    def zones() -> list[str]:
+        """Return the names to choose from: UTC, then Area/City in order."""
+        places = {name for name in available_timezones() if name.startswith(AREAS)}
+        return ["UTC", *sorted(places)]
+
+    def validate(self, value: Any) -> None:
+        """Refuse a name this host does not know."""
+        super().validate(value)
+        if value not in available_timezones():
+            raise forms.ValidationError("Write a time zone such as Europe/Berlin.")
 
 
 class TimeZoneForm(forms.Form):
     """The zone in which times are shown beside UTC."""
 
-    time_zone = forms.ChoiceField(
-        label="Time zone",
-        choices=time_zones,
-        help_text="Times are shown in UTC. Point at one to see it in this zone.",
+    time_zone = ZoneField(
+        help_text="Times are shown in UTC. Point at one to see it in this zone."
     )
 
 

@@ -33,7 +33,7 @@ from licensing.errors import LicenseRejected
 from licensing.reading import MOST_BYTES
 from nms_admin import first_run, lockout, people, setup_code
 from nms_admin.models import User
-from nms_admin.profile import time_zones
+from nms_admin.profile import ZoneField
 from nms_admin.sign_in import begin_session, locked_sentence
 
 WRONG_CODE = "That setup code is not right. Codes end after 60 minutes."
@@ -57,7 +57,7 @@ class AdministratorForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="At least 12 characters; a few words are easy to remember.",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
-    time_zone = forms.ChoiceField(label="Time zone", choices=time_zones, initial="UTC")
+    time_zone = ZoneField(initial="UTC")
     field_order = ["code", "username", "email", "password", "time_zone"]
 
     class Meta:

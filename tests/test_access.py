@@ -38,6 +38,7 @@ PAGES = {
     "logout": (PUBLIC, "POST"),
     "welcome": (PUBLIC, "GET POST"),
     "liveness": (PUBLIC, "GET"),
+    "no-such-call": (PUBLIC, "GET POST PUT PATCH DELETE"),  # always 404
     "privacy": (PUBLIC, "GET"),
     "csp-report": (PUBLIC, "POST"),
     "interaction-data-permission": (PUBLIC, "GET"),
@@ -91,9 +92,11 @@ API = {
     "GET /modules/versions": VIEWER,
     "GET /modules/licensed": VIEWER,
     "GET /report/device_mode": VIEWER,
+    "GET /userinfo": VIEWER,
 }
 BODIES = {"PUT /analytics": '{"interactionData": false}'}
-WITHOUT_CSRF = {"csp-report"}  # browsers send it by themselves; it only counts
+# Browsers send reports by themselves; the other says 404 to everything.
+WITHOUT_CSRF = {"csp-report", "no-such-call"}
 RANK = {PUBLIC: 0, VIEWER: 1, OPERATOR: 2, ADMINISTRATOR: 3}
 
 

@@ -114,7 +114,7 @@ def test_the_first_administrator_is_signed_in_and_the_sign_in_counts(code):
             "This password is in a list of leaked passwords",
         ),
         ({"username": ""}, "This field is required."),
-        ({"time_zone": "Moon/Base"}, "Select a valid choice"),
+        ({"time_zone": "Moon/Base"}, "Write a time zone such as Europe/Berlin."),
         ({"email": "x"}, "Enter a valid email address."),
     ],
 )
