@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from analytics import services as analytics
@@ -91,6 +92,7 @@ def _last_accepted() -> Batch | None:
 
 
 @public
+@csrf_exempt
 def no_such_call(_request: HttpRequest, rest: str) -> HttpResponse:
     """Answer an unknown address of the API in the API's own form."""
     _ = rest

@@ -29,6 +29,7 @@ from common.http import HtmxRequest
 from common.models import Setup, Via
 from common.roles import Role
 from licensing import services as licensing
+from licensing import tasks
 from licensing.errors import LicenseRejected
 from licensing.reading import MOST_BYTES
 from nms_admin import first_run, lockout, people, setup_code
@@ -306,7 +307,9 @@ def _addresses() -> list[dict[str, str]]:
 def finish(request: HtmxRequest, _row: Setup) -> HttpResponse:
     """Step 5: the answers once more, and the way into the console."""
     if request.method == "POST":
-        first_run.finish(_by(request))
+        added = licensing.current()
+        if first_run.finish(_by(request)) and added:
+            tasks.nudge(added.pk)
         return redirect("/ui/")
     context = {
         "administrators": people.administrators(),

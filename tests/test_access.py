@@ -72,6 +72,7 @@ PAGES = {
     "license-connection": (ADMINISTRATOR, "POST"),
     "ui-license-turn-off": (ADMINISTRATOR, "GET"),
     "ui-license-terminate": (ADMINISTRATOR, "GET POST"),
+    "license-ask-again": (ADMINISTRATOR, "POST"),
     "ui-telemetry": (VIEWER, "GET"),
     "telemetry-batch": (VIEWER, "GET"),
     "telemetry-export": (VIEWER, "GET"),
@@ -120,7 +121,12 @@ SITE = {
 
 def address(path: str, target: User) -> str:
     """Fill in the parts of a path; a user's number is somebody else's."""
-    samples = {"int": str(target.pk), "uuid": str(uuid.UUID(int=1)), "str": "core"}
+    samples = {
+        "int": str(target.pk),
+        "uuid": str(uuid.UUID(int=1)),
+        "str": "core",
+        "path": "core",
+    }
     if "setup" in path:
         samples["int"] = "1"
     return "/" + re.sub(r"<(\w+):\w+>", lambda found: samples[found[1]], path)
