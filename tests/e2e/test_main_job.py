@@ -64,7 +64,8 @@ def add_user(page: Page, console: Console, name: str) -> str:
 def set_password(context: BrowserContext, link: str) -> None:
     page = context.new_page()
     page.goto(link)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.set_default_timeout(5000)
+    page.locator("input[type=password]").fill(PASSWORD)
     page.get_by_role("button", name="Set password").click()
     expect(page.get_by_text("Your password is set")).to_be_visible()
     page.close()
@@ -121,10 +122,10 @@ def test_the_main_job(console: Console, browser: Browser, tmp_path: Path) -> Non
     for one in arrived:
         body = bytes(one["body"])  # type: ignore[call-overload]
         batch = json.loads(body)["telemetryId"]
-        page.goto(f"{console.base}/ui/settings/telemetry/batch/{batch}")
+        page.goto(f"{console.base}/ui/settings/telemetry/batches/{batch}")
         shown = page.get_by_label("Document as sent").inner_text()
         assert shown.encode() == body
-        expect(page.get_by_text(str(one["sha256"]))).to_be_visible()
+        expect(page.get_by_text(str(one["sha256"]), exact=True)).to_be_visible()
 
     # Nothing about anybody or anything else left with it.
     _nothing_marked_left(console)
@@ -208,7 +209,7 @@ def test_every_page_is_accessible_and_keeps_its_policy(
 
 def test_the_sign_in_page_is_accessible(console: Console, browser: Browser) -> None:
     for scheme in ("light", "dark"):
-        context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+        context = browser.new_context(color_scheme=scheme)
         page = open_page(context, console, "/login")
         heard = listen(page)
         assert violations(page) == []
