@@ -15,6 +15,7 @@ from common.sealing import SealBroken, unseal
 from egress import destinations, gate
 from egress import services as egress
 from egress.errors import DeliveryError, NotAllowed, TransientError
+from egress.models import Pause
 from egress.transport import Answer
 from licensing import connection
 from licensing.models import Entitlement, License
@@ -42,18 +43,32 @@ def wanted(found: License | None) -> bool:
     )
 
 
+def stopped(found: License) -> Pause | None:
+    """Return the refusal since which nothing is asked for this license; else None."""
+    pause = gate.paused(DESTINATION)
+    return pause if pause and pause.paused_at >= found.applied_at else None
+
+
+def try_again(now: datetime) -> None:
+    """Let the next sweep ask at once, also after a refusal: somebody selected it."""
+    if destination := destinations.find(DESTINATION):
+        gate.override(destination.host, now)
+    gate.resume(DESTINATION)
+
+
 def fetch(license_id: int, clock: Clock) -> bool:
     """Ask once under the host's gate and store the answer; say whether it came.
 
-    What went wrong stands on the license for the page; the sweep asks again when the
-    gate allows it.
+    What went wrong stands on the license for the page. The sweep asks again when the
+    gate allows it; after a refusal only when the license changes or somebody tries.
     """
     found = License.objects.filter(pk=license_id).first()
     destination = destinations.find(DESTINATION)
     if found is None or destination is None or not wanted(found):
         return False
-    if gate.paused(DESTINATION):
+    if stopped(found):
         return False
+    gate.resume(DESTINATION)
     ticket = gate.enter(destination.host, clock())
     if ticket is None:
         return False
@@ -76,6 +91,8 @@ def fetch(license_id: int, clock: Clock) -> bool:
     except NotAllowed:
         return False
     except DeliveryError as error:
+        if not isinstance(error, TransientError):
+            gate.pause(DESTINATION, error.status or 0, clock())
         return _failed(found, f"{destination.host}: {error.sentence}")
     _store(found, rows, clock())
     return True

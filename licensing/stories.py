@@ -84,6 +84,54 @@ def story(state: State) -> Story | None:
     return None
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step of a new license: ``state`` is done, now, bad or todo."""
+
+    title: str
+    state: str
+    text: str
+
+
+def steps(
+    state: State, *, checked: bool, fetched: bool, error: str, host: str
+) -> list[Step]:
+    """Return how far a license is that was added, in five steps.
+
+    Args:
+        checked: Whether its signature was verified.
+        fetched: Whether its entitlements are here.
+        error: Why they are not, after a try.
+        host: Whom they are asked of; empty when nobody is.
+    """
+    ends = (
+        f"Valid through {_day(state.ends_on)}." if state.ends_on else "No end stated."
+    )
+    signed = "Signed by F5, meant for urn:f5:teem."
+    return [
+        Step("File read", "done", "The token has three parts."),
+        Step(
+            "Signature and audience",
+            "done" if checked else "now",
+            signed if checked else "Waiting for F5’s keys.",
+        ),
+        Step("Dates", "done", ends),
+        _asking(fetched, error, host),
+        Step("Ready", "done" if fetched else "todo", ""),
+    ]
+
+
+def _asking(fetched: bool, error: str, host: str) -> Step:
+    title = "Entitlements from F5"
+    if fetched:
+        return Step(title, "done", "They are here.")
+    if error:
+        return Step(title, "bad", error)
+    if not host:
+        return Step(title, "todo", "How to ask for them is not public.")
+    return Step(title, "now", f"Asking {host}. You can leave this page.")
+
+
 def _day(day: date | None) -> str:
     return f"{day:%d %b %Y}".removeprefix("0") if day else ""
 

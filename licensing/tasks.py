@@ -8,8 +8,6 @@ from django.utils import timezone
 from common import tasks
 from licensing import entitlements, services
 
-wanted = entitlements.wanted
-
 
 @shared_task(name="licensing.tasks.activate")
 def activate(license_id: int) -> bool:

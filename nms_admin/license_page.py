@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -37,7 +37,8 @@ from common.access import (
 from common.http import HtmxRequest
 from common.models import Via
 from common.roles import Role
-from licensing import connection, stories, tasks
+from egress import destinations
+from licensing import connection, entitlements, stories, tasks
 from licensing import services as licensing
 from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
 from licensing.keys import key_set
@@ -45,6 +46,8 @@ from licensing.models import License
 from licensing.reading import MOST_BYTES
 from nms_admin import people
 from telemetry import services as telemetry
+
+SLOW_AFTER = timedelta(seconds=60)
 
 
 @sign_in_required
@@ -162,12 +165,33 @@ def terminate(request: HtmxRequest) -> HttpResponse:
 @require_safe
 def activation(request: HtmxRequest) -> HttpResponse:
     """Show how far a new license is; the last answer ends the polling (286)."""
+    now, found = timezone.now(), licensing.current()
+    context = _page(request, now)
+    if found is None or not request.htmx:
+        return redirect("ui-license")
+    going = context["activation"]
+    if going and going["polls"]:
+        if request.GET.get("seen") == going["key"]:
+            return HttpResponse(status=204)
+        return render(request, "licensing/_activation.html", context)
+    if going is None:
+        context["activation"] = {"steps": _steps(found, now), "ended": True}
+    status = HttpResponseStopPolling.status_code
+    return render(request, "licensing/_activation.html", context, status=status)
+
+
+@administrator_required
+@require_POST
+def ask_again(request: HtmxRequest) -> HttpResponse:
+    """Ask for the entitlements now, also after a refusal."""
     found = licensing.current()
-    context = {"steps": _steps(found, timezone.now())}
-    if found is None or not _is_activating(found):
-        status = HttpResponseStopPolling.status_code
-        return render(request, "licensing/_activation.html", context, status=status)
-    return render(request, "licensing/_activation.html", context)
+    if found and entitlements.wanted(found):
+        entitlements.try_again(timezone.now())
+        soon = tasks.nudge(found.pk)
+        messages.info(
+            request, "Asking now." if soon else "It is asked within a minute."
+        )
+    return redirect("ui-license")
 
 
 def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
@@ -189,12 +213,11 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
         "administrators": ", ".join(people.administrators()),
         "waiting": telemetry.waiting(now),
         "tabs": _tabs("ui-license"),
+        "activation": _activation(found, now),
         "entitlements_public": bool(settings.NMS_ENTITLEMENTS_URL),
     }
     if found:
         context["entitlements"] = list(found.entitlements.all())
-        if _is_activating(found):
-            context["steps"] = _steps(found, now)
     return context
 
 
@@ -215,37 +238,34 @@ def _form(refusal: LicenseRejected | None = None) -> dict[str, Any]:
     }
 
 
-def _is_activating(found: License) -> bool:
-    """Return whether entitlements are still being asked for."""
-    return tasks.wanted(found)
+def _activation(found: License | None, now: datetime) -> dict[str, Any] | None:
+    """Return how far a new license is; None when nothing is being asked for it.
+
+    ``key`` names what is shown, so that an answer without news swaps nothing.
+    """
+    if found is None or not entitlements.wanted(found):
+        return None
+    stopped = entitlements.stopped(found)
+    slow = now - found.applied_at > SLOW_AFTER
+    return {
+        "steps": _steps(found, now),
+        "stopped": stopped,
+        "slow": slow,
+        "polls": not stopped and not slow,
+        "key": f"{found.pk}-{'bad' if found.entitlements_error else 'now'}",
+    }
 
 
-def _steps(found: License | None, now: datetime) -> list[dict[str, str]]:
-    """Return the steps of a new license: title, state (done, now, bad, todo), text."""
-    if found is None:
-        return []
-    state = licensing.state_of(found, now)
-    signed = "Signed by F5, meant for urn:f5:teem."
-    dates = f"Valid through {state.ends_on:%d %b %Y}." if state.ends_on else "No end."
-    fetched = bool(found.entitlements_at)
-    error = found.entitlements_error
-    asked = "now" if not error else "bad"
-    host = settings.NMS_ENTITLEMENTS_URL.split("/")[2]
-    return [
-        {"title": "File read", "state": "done", "text": "The token has three parts."},
-        {
-            "title": "Signature and audience",
-            "state": "done" if found.checked_at else "now",
-            "text": signed if found.checked_at else "Waiting for F5’s keys.",
-        },
-        {"title": "Dates", "state": "done", "text": dates},
-        {
-            "title": "Entitlements from F5",
-            "state": "done" if fetched else asked,
-            "text": error or f"Asking {host}. You can leave this page.",
-        },
-        {"title": "Ready", "state": "done" if fetched else "todo", "text": ""},
-    ]
+def _steps(found: License, now: datetime) -> list[stories.Step]:
+    asked = destinations.find(entitlements.DESTINATION)
+    host = asked.host if asked else ""
+    return stories.steps(
+        licensing.state_of(found, now),
+        checked=found.checked_at is not None,
+        fetched=found.entitlements_at is not None,
+        error=found.entitlements_error,
+        host=host,
+    )
 
 
 def _who(request: HtmxRequest, now: datetime) -> dict[str, Any]:

@@ -13,6 +13,11 @@ urlpatterns: list[URLPattern] = [
     path(f"{PAGE}/history", license_page.history, name="ui-license-history"),
     path(f"{PAGE}/activation", license_page.activation, name="license-activation"),
     path(
+        f"{PAGE}/activation/again",
+        license_page.ask_again,
+        name="license-ask-again",
+    ),
+    path(
         f"{PAGE}/continuous-connection",
         license_page.connect,
         name="license-connection",

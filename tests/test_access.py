@@ -69,6 +69,7 @@ PAGES = {
     "ui-license-add": (ADMINISTRATOR, "GET POST"),
     "ui-license-history": (VIEWER, "GET"),
     "license-activation": (VIEWER, "GET"),
+    "license-ask-again": (ADMINISTRATOR, "POST"),
     "license-connection": (ADMINISTRATOR, "POST"),
     "ui-license-turn-off": (ADMINISTRATOR, "GET"),
     "ui-license-terminate": (ADMINISTRATOR, "GET POST"),

@@ -1,0 +1,203 @@
+"""What a license entitles to: asked once, only when somebody added it, and shown."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from audit.models import Record
+from common import setup
+from common.models import Via
+from egress.models import Attempt
+from licensing import entitlements, services, tasks
+from nms_admin.celery import app
+from sandbox.faults import parse_rules
+from sandbox.server import Sandbox
+from tests import make
+from tests.outbound import connections
+
+pytestmark = pytest.mark.django_db
+PATH = "/ee/v1/entitlements"
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory):
+    with Sandbox(tmp_path_factory.mktemp("sandbox")) as started:
+        yield started
+
+
+@pytest.fixture
+def vendor(box, settings):
+    settings.NMS_ENTITLEMENTS_URL = f"http://localhost:{box.vendor.port}{PATH}"
+    box.faults.set([])
+    box.store.reset()
+    return box
+
+
+def arrivals(vendor: Sandbox) -> list[object]:
+    return list(vendor.store.arrivals(host="vendor", prefix=PATH))
+
+
+def fails(vendor: Sandbox, mode: str, **args: object) -> None:
+    rule = {"path": PATH, "mode": mode, "times": None, "args": args}
+    vendor.faults.set(parse_rules([rule]))
+
+
+def fetch(now, **later: float) -> bool:
+    found = services.current()
+    assert found is not None
+    return entitlements.fetch(found.pk, lambda: now + timedelta(**later))
+
+
+def test_what_the_vendor_answers_is_stored(finished, vendor, now):
+    found = make.license(now)
+    assert fetch(now)
+    found.refresh_from_db()
+    assert found.entitlements_at == now
+    rows = {row.feature: row for row in found.entitlements.all()}
+    assert len(rows) == 9
+    assert rows["NGINX_INSTANCES"].limit > 0
+    assert any(row.unlimited for row in rows.values())
+
+
+def test_the_license_travels_in_the_header_only(finished, vendor, now):
+    make.license(now)
+    fetch(now)
+    (request,) = vendor.store.arrivals(host="vendor", prefix=PATH)
+    assert (request.method, request.body) == ("GET", b"")
+    headers = {name.lower(): value for name, value in request.headers}
+    assert headers["authorization"].startswith("Bearer eyJ")
+    assert "eyJ" not in request.path
+
+
+def test_each_try_is_in_the_ledger_and_in_the_chain(finished, vendor, now):
+    make.license(now)
+    fetch(now)
+    attempt = Attempt.objects.get(kind="entitlements")
+    assert (attempt.outcome, attempt.status) == (Attempt.Outcome.ACCEPTED, 200)
+    assert Record.objects.filter(subject=f"entitlements {attempt.item}").count() == 1
+
+
+def test_it_goes_on_with_continuous_connection_off(finished, vendor, now):
+    make.license(now)
+    services.set_connection(on=False, by="ada", via=Via.SETTINGS, now=now)
+    assert fetch(now)
+
+
+def test_once_fetched_nothing_more_is_asked(finished, vendor, now):
+    make.license(now)
+    fetch(now)
+    assert not fetch(now, minutes=5)
+    tasks.sweep()
+    assert len(arrivals(vendor)) == 1
+
+
+def test_nothing_is_asked_before_set_up_is_finished(db, vendor, now):
+    make.license(now)
+    with connections() as seen:
+        assert not fetch(now)
+    assert seen == []
+
+
+def test_nothing_is_asked_in_disconnected_mode(finished, vendor, now):
+    row = setup.current()
+    row.operation_mode = "disconnected"
+    row.save()
+    make.license(now)
+    with connections() as seen:
+        assert not fetch(now)
+    assert seen == []
+
+
+def test_nothing_is_asked_without_an_address(finished, settings, now):
+    settings.NMS_ENTITLEMENTS_URL = ""
+    make.license(now)
+    with connections() as seen:
+        assert not fetch(now)
+    assert seen == []
+
+
+def test_nothing_is_asked_for_a_license_that_waits_for_keys(finished, vendor, now):
+    content = make.token(now).encode()
+    services.apply_license(content=content, by="ada", via=Via.SETTINGS, now=now)
+    assert not fetch(now)
+    assert arrivals(vendor) == []
+
+
+def test_nothing_is_asked_for_a_license_that_ended(finished, vendor, now):
+    found = make.license(now)
+    services.terminate(
+        confirmation=make.SUBSCRIPTION, by="ada", via=Via.SETTINGS, now=now
+    )
+    assert not entitlements.fetch(found.pk, lambda: now)
+    assert arrivals(vendor) == []
+
+
+def test_a_failure_stands_on_the_license_and_is_tried_again(finished, vendor, now):
+    found = make.license(now)
+    fails(vendor, "status", status=503)
+    assert not fetch(now)
+    found.refresh_from_db()
+    assert "503" in found.entitlements_error
+    assert not fetch(now), "the gate is closed"
+    assert len(arrivals(vendor)) == 1
+    vendor.faults.set([])
+    assert fetch(now, minutes=2)
+    found.refresh_from_db()
+    assert (found.entitlements_error, found.entitlements.count()) == ("", 9)
+
+
+@pytest.mark.parametrize("mode", ["html", "empty", "array", "gzip_bomb", "truncated"])
+def test_what_is_no_list_of_entitlements_is_not_taken(finished, vendor, now, mode):
+    found = make.license(now)
+    fails(vendor, mode)
+    assert not fetch(now)
+    found.refresh_from_db()
+    assert found.entitlements_error
+    assert found.entitlements_at is None
+    assert not found.entitlements.exists()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 422])
+def test_after_a_refusal_nothing_is_asked_by_itself(finished, vendor, now, status):
+    found = make.license(now)
+    fails(vendor, "status", status=status)
+    assert not fetch(now)
+    assert entitlements.stopped(found)
+    vendor.faults.set([])
+    assert not fetch(now, hours=30)
+    assert len(arrivals(vendor)) == 1
+
+
+def test_somebody_may_ask_again_after_a_refusal(finished, vendor, now):
+    found = make.license(now)
+    fails(vendor, "status", status=401)
+    fetch(now)
+    vendor.faults.set([])
+    entitlements.try_again(now)
+    assert not entitlements.stopped(found)
+    assert fetch(now, seconds=1)
+
+
+def test_another_license_is_asked_for_at_once_after_a_refusal(finished, vendor, now):
+    make.license(now)
+    fails(vendor, "status", status=401)
+    fetch(now)
+    vendor.faults.set([])
+    make.license(now + timedelta(minutes=1), sub="SBX-22222222")
+    assert fetch(now, minutes=1)
+
+
+def test_the_sweep_goes_on_with_an_activation(finished, vendor, now):
+    make.license(now)
+    app.tasks["licensing.tasks.sweep"].apply(throw=True)
+    assert services.current().entitlements.count() == 9
+
+
+def test_the_task_knows_the_license_by_its_number_only(finished, vendor, now):
+    found = make.license(now)
+    assert app.tasks["licensing.tasks.activate"].apply(args=[found.pk]).get() is True
+    assert app.tasks["licensing.tasks.activate"].apply(args=[found.pk + 1]).get() is (
+        False
+    )
