@@ -27,7 +27,7 @@ def facts(**changes: object) -> Facts:
         "not_before": None,
         "ends_at": ENDS,
     }
-    return Facts(**(usual | changes))  # type: ignore[arg-type]
+    return Facts(**(usual | changes))
 
 
 def test_without_a_license_there_is_no_phase():
