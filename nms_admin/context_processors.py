@@ -7,9 +7,11 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from common import setup
+from nms_admin import sessions
 
 # heading -> (label, route, icon)
 NAVIGATION = {
@@ -32,6 +34,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             lambda: setup.operation_mode() == "disconnected"
         ),
         "navigation": SimpleLazyObject(lambda: navigation(request.path)),
+        "session_ends_at": sessions.ends_at(request, now=timezone.now()),
         "request_id": getattr(request, "request_id", ""),
     }
 

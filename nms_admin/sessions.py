@@ -79,7 +79,7 @@ def begin(request: HttpRequest, *, now: datetime) -> None:
 
 def ends_at(request: HttpRequest, *, now: datetime) -> datetime | None:
     """Return when this session ends if nothing more is done; None without one."""
-    row = getattr(request.session, "row", None)
+    row = getattr(getattr(request, "session", None), "row", None)
     if row is None or row.user_id is None:
         return None
     end: datetime = min(now + settings.SESSION_IDLE, row.expire_date)

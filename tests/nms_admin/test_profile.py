@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 from django.test import Client
 
@@ -108,3 +111,10 @@ def test_nobody_ends_the_sessions_of_another(vera, otto):
 )
 def test_a_browser_is_named_from_what_it_says(agent, name):
     assert browser(agent) == name
+
+
+def test_a_page_knows_when_its_session_ends(vera):
+    page = sign_in("vera").get("/ui/profile").content.decode()
+    ends = int(re.search(r'data-session-ends="(\d+)"', page)[1])
+    assert 1790 <= ends - time.time() <= 1800
+    assert "data-session-ends" not in Client().get("/login").content.decode()
