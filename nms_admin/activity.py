@@ -33,6 +33,7 @@ SENTENCES = {
     "user.sessions_ended": "{actor} ended the sessions of {subject}",
     "user.sign_in_failed": "A sign-in as {subject} failed",
     "user.signed_in": "{actor} signed in",
+    "user.signed_out": "{actor} signed out",
     "user.unlocked": "{actor} unlocked {subject}",
 }
 

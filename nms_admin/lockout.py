@@ -22,6 +22,7 @@ from django.http import HttpRequest
 from audit.models import Record
 from audit.services import head, record
 from common.access import client_address
+from common.models import Via
 
 NAME_LIMIT: int = settings.AXES_FAILURE_LIMIT
 ADDRESS_LIMIT = 20
@@ -154,7 +155,8 @@ class Handler(AxesDatabaseHandler):  # type: ignore[misc]
             return
         name, address = credentials.get("username") or "", client_address(request)
         now = request.axes_attempt_time
-        facts = {"now": now, "subject": name, "via": VIA_SIGN_IN, "address": address}
+        via = Via.API if request.path_info.startswith("/api/") else VIA_SIGN_IN
+        facts = {"now": now, "subject": name, "via": via, "address": address}
         with transaction.atomic():
             if not _recorded_this_minute(name, now):
                 record("user.sign_in_failed", **facts)

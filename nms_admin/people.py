@@ -121,7 +121,7 @@ def accept_link(token: str, password: str, *, now: datetime, address: str) -> bo
         user = invited(token, now=now)
         if user is None:
             return False
-        by = By(user.username, now, address=address)
+        by = By(user.username, now, via=lockout.VIA_SIGN_IN, address=address)
         return _store_password(user, hashed, by, link_digest=_digest(token))
 
 

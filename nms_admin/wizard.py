@@ -6,10 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from django import forms
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -34,61 +32,12 @@ from licensing.errors import LicenseRejected
 from licensing.reading import MOST_BYTES
 from nms_admin import first_run, lockout, people, setup_code
 from nms_admin.models import User
-from nms_admin.profile import ZoneField
+from nms_admin.setup_forms import AdministratorForm
 from nms_admin.sign_in import begin_session, locked_sentence
 
 WRONG_CODE = "That setup code is not right. Codes end after 60 minutes."
 CHOOSE = "Choose whether to collect interaction data."
 NAMES = list(first_run.STEPS)
-
-
-class AdministratorForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The first administrator, and the code that proves who runs this server."""
-
-    code = forms.CharField(
-        label="Setup code",
-        max_length=64,
-        help_text="Printed in the server log when the product first started. "
-        "Find it with manage.py setup_code.",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
-    password = forms.CharField(
-        label="Password",
-        strip=False,
-        help_text="At least 12 characters; a few words are easy to remember.",
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-    )
-    time_zone = ZoneField(initial="UTC")
-    field_order = ["code", "username", "email", "password", "time_zone"]
-
-    class Meta:
-        model = User
-        fields = ["username", "email", "time_zone"]
-        labels = {"username": "User name", "email": "Email"}
-        help_texts = {"username": ""}
-        widgets = {
-            "username": forms.TextInput(
-                attrs={
-                    "autocomplete": "username",
-                    "autocapitalize": "none",
-                    "spellcheck": "false",
-                }
-            ),
-            "email": forms.EmailInput(attrs={"autocomplete": "email"}),
-        }
-
-    def clean(self) -> dict[str, Any]:
-        """Return the answers when the password obeys the rules."""
-        data = self.cleaned_data
-        if "password" in data:
-            person = User(
-                username=data.get("username", ""), email=data.get("email", "")
-            )
-            try:
-                validate_password(data["password"], person)
-            except forms.ValidationError as error:
-                self.add_error("password", error)
-        return data
 
 
 @public

@@ -155,7 +155,8 @@ def test_an_api_login_is_announced_at_most_once_in_fifteen_minutes(ada, logins):
 def test_a_wrong_password_is_announced_to_nobody(ada, logins):
     ask(header("ada", "wrong"))
     assert logins == []
-    assert Record.objects.get().action == "user.sign_in_failed"
+    record = Record.objects.get()
+    assert (record.action, record.via) == ("user.sign_in_failed", "api")
 
 
 def test_an_operation_refuses_a_role_that_may_not(ada, vera):
