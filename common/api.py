@@ -7,13 +7,20 @@ from functools import wraps
 from inspect import signature
 from typing import Any, TypeVar
 
-from django.http import HttpRequest
+from django.http import HttpRequest, JsonResponse
 from ninja.errors import HttpError
 
 from common.access import may
 from common.roles import Role
 
 Operation = TypeVar("Operation", bound=Callable[..., Any])
+
+
+def compact(body: dict[str, Any], status: int) -> JsonResponse:
+    """Return JSON without spaces, for what is answered before or outside the API."""
+    return JsonResponse(
+        body, status=status, json_dumps_params={"separators": (",", ":")}
+    )
 
 
 class Refused(HttpError):

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import Resolver404, resolve
 
 from audit.services import record
 from common import setup
+from common.api import compact
 from common.models import Setup
 from nms_admin.people import By
 
@@ -57,9 +58,7 @@ def set_up_first(
     def handle(request: HttpRequest) -> HttpResponse:
         if setup.finished_at() is None and not _is_open(request.path_info):
             if request.path_info.startswith("/api/"):
-                return JsonResponse(
-                    UNFINISHED, status=503, json_dumps_params={"separators": (",", ":")}
-                )
+                return compact(UNFINISHED, 503)
             return redirect("setup")
         return get_response(request)
 

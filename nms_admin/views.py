@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from analytics import services as analytics
 from audit.models import Record
 from common.access import public, sign_in_required
+from common.api import compact
 from licensing import services as licensing
 from nms_admin import activity, attention
 from nms_admin.api import api
@@ -81,9 +82,8 @@ def liveness(request: HttpRequest, name: str) -> HttpResponse:
         return no_such_call(request, name)
     alive = name == "core" or name in attention.alive(timezone.now())
     status = 200 if alive else 503
-    return JsonResponse(
-        {"service": name, "status": "healthy" if alive else "unhealthy"}, status=status
-    )
+    word = "healthy" if alive else "unhealthy"
+    return compact({"service": name, "status": word}, status)
 
 
 def _last_accepted() -> Batch | None:
@@ -96,4 +96,4 @@ def _last_accepted() -> Batch | None:
 def no_such_call(_request: HttpRequest, rest: str) -> HttpResponse:
     """Answer an unknown address of the API in the API's own form."""
     _ = rest
-    return JsonResponse({"message": "Not Found", "code": 404}, status=404)
+    return compact({"message": "Not Found", "code": 404}, 404)
