@@ -14,6 +14,7 @@ from analytics import services as analytics
 from common import setup
 from common.models import Via
 from licensing import services as licensing
+from licensing.models import License
 from nms_admin.celery import app
 from nms_admin.models import User
 from sandbox.server import Sandbox
@@ -33,6 +34,11 @@ def vendor(tmp_path: Path, settings) -> Iterator[Sandbox]:
         settings.NMS_ENTITLEMENTS_URL = f"{base}/entitlements"
         settings.NMS_COLLECTOR_URL = f"http://localhost:{started.collector.port}"
         yield started
+
+
+@pytest.fixture(autouse=True)
+def _tasks() -> None:
+    app.loader.import_default_modules()
 
 
 @pytest.fixture
@@ -65,10 +71,10 @@ def test_with_everything_off_nothing_is_connected_to(
     finish_set_up()
     with time_machine.travel(START, tick=False):
         make.license(START)
+        License.objects.update(entitlements_at=START)  # its activation has ended
         licensing.set_connection(on=False, by="ada", via=Via.SETTINGS, now=START)
         analytics.set_choice(collect=False, by="ada", via=Via.SETTINGS, now=START)
         client = signed_in(ada)
-    licensing.current().entitlements.all().delete()
     assert an_hour(client) == []
     assert vendor.store.stats()["requests_vendor"] == 0
 
@@ -83,7 +89,7 @@ def test_with_everything_on_only_the_vendor_is_connected_to(
         client = signed_in(ada)
     seen = an_hour(client)
     assert {port for _, port in seen} == {vendor.vendor.port}
-    assert vendor.store.stats()["records_unique"] >= 1
+    assert vendor.store.stats()["records_unique"]
 
 
 @pytest.mark.django_db(transaction=True)
