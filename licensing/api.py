@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -19,14 +20,16 @@ from common.access import client_address
 from common.api import Refused, api_needs
 from common.models import Via
 from common.roles import Role
+from egress.models import Attempt
 from licensing import connection, services, tasks
-from licensing.errors import AlreadyLicensed, LicenseRejected
+from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
 from licensing.models import License
 from licensing.reading import MOST_BYTES
 from licensing.states import State
 
 router = Router()
 ALREADY = "failed to register token. already registered"
+NUMBERS = uuid.UUID("6f3a3d6e-5b0c-4a35-9f0d-0a5f5cf0a6f1")
 PRODUCT = "NGINX Management Suite"
 BODY = {
     "requestBody": {
@@ -49,40 +52,47 @@ def read_license(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001
     return _document(timezone.now())
 
 
-@router.post("/license", openapi_extra=BODY)
+@router.post("/license", response={202: dict[str, Any]}, openapi_extra=BODY)
 @api_needs(Role.ADMINISTRATOR)
 def add_license(request: HttpRequest, telemetry: str = "") -> Status[dict[str, Any]]:
-    """Add a license; 409 when one is in force already, which sets nothing."""
-    on = _choice(telemetry)
+    """Add a license; 409 when one is active already, which sets nothing."""
+    on, now = _choice(request, telemetry), timezone.now()
     content = _content(request)
     if not content:
         raise Refused(400, "No license in desiredState.content.", "Send the token.")
-    return Status(202, _apply(request, content, on, replace=False))
+    active = services.state(now).usable
+    _apply(request, content, on, now, replace=not active)
+    return Status(202, _document(now))
 
 
 @router.put("/license", openapi_extra=BODY)
 @api_needs(Role.ADMINISTRATOR)
 def change_license(request: HttpRequest, telemetry: str = "") -> dict[str, Any]:
-    """Replace the license; without content set only the Continuous Connection choice."""
-    on = _choice(telemetry)
+    """Replace the license; without content go on with the one added, set the choice."""
+    on, now = _choice(request, telemetry), timezone.now()
     content = _content(request)
     if content:
-        return _apply(request, content, on, replace=True)
-    if on is not None:
-        _switch(request, on)
-    return _document(timezone.now())
+        _apply(request, content, on, now, replace=True)
+    elif on is not None:
+        _switch(request, on, now)
+    elif services.current() is None:
+        raise Refused(400, "There is no license.", "Send desiredState.content.")
+    services.confirm(now)
+    return _document(now)
 
 
-@router.delete("/license")
+@router.delete("/license", response={202: dict[str, Any]})
 @api_needs(Role.ADMINISTRATOR)
 def end_license(request: HttpRequest) -> Status[dict[str, Any]]:
     """Terminate the license in force."""
-    found = services.current()
-    if found is None:
-        raise HttpError(404, "There is no license to terminate.")
-    now = timezone.now()
-    name = services.name_of(found)
-    services.terminate(confirmation=name, **_who(request, now))
+    found, now = services.current(), timezone.now()
+    try:
+        name = services.name_of(found) if found else ""
+        services.terminate(confirmation=name, **_who(request, now))
+    except License.DoesNotExist:
+        raise HttpError(404, "There is no license to terminate.") from None
+    except NotConfirmed:
+        raise HttpError(409, "The license was replaced at the same moment.") from None
     document = _document(now)
     instance = document["currentStatus"]["state"]["currentInstance"]
     instance["configState"]["selfConfigState"]["isDeleting"] = True
@@ -93,7 +103,8 @@ def end_license(request: HttpRequest) -> Status[dict[str, Any]]:
 @api_needs(Role.VIEWER)
 def license_status(request: HttpRequest) -> dict[str, str]:  # noqa: ARG001
     """Return the status word alone."""
-    return {"licenseStatus": services.state(timezone.now()).activation}
+    found = services.current()
+    return {"licenseStatus": _word(found, services.state_of(found, timezone.now()))}
 
 
 @router.get("/modules/versions")
@@ -106,9 +117,9 @@ def versions(request: HttpRequest) -> dict[str, str]:  # noqa: ARG001
 @router.get("/modules/licensed")
 @api_needs(Role.VIEWER)
 def licensed(request: HttpRequest) -> dict[str, bool]:  # noqa: ARG001
-    """Return whether a checked license is in force."""
-    state = services.state(timezone.now())
-    return {"licensed": state.usable and not state.provisional}
+    """Return whether the license is in effect; disconnected, a report comes first."""
+    usable = services.state(timezone.now()).usable
+    return {"licensed": usable and setup.operation_mode() == "connected"}
 
 
 @router.get("/report/device_mode")
@@ -118,11 +129,11 @@ def device_mode(request: HttpRequest) -> dict[str, str]:  # noqa: ARG001
     return {"device_mode": setup.operation_mode().upper()}
 
 
-def _choice(telemetry: str) -> bool | None:
+def _choice(request: HttpRequest, telemetry: str) -> bool | None:
     choices = {"": None, "true": True, "false": False}
-    if telemetry not in choices:
+    if telemetry not in choices or len(request.GET.getlist("telemetry")) > 1:
         raise Refused(
-            400, "telemetry must be true or false.", f"Found: {telemetry[:20]}"
+            400, "telemetry must be true or false, once.", f"Found: {telemetry[:20]}"
         )
     return choices[telemetry]
 
@@ -147,9 +158,13 @@ def _content(request: HttpRequest) -> bytes:
 
 @sensitive_variables("content")
 def _apply(
-    request: HttpRequest, content: bytes, on: bool | None, *, replace: bool
-) -> dict[str, Any]:
-    now = timezone.now()
+    request: HttpRequest,
+    content: bytes,
+    on: bool | None,
+    now: datetime,
+    *,
+    replace: bool,
+) -> None:
     try:
         added = services.apply_license(
             content=content, telemetry=on, replace=replace, **_who(request, now)
@@ -164,14 +179,12 @@ def _apply(
             details.append(f"found: {refusal.found}")
         raise Refused(422, refusal.sentence, *details) from None
     tasks.nudge(added.pk)
-    return _document(now)
 
 
-def _switch(request: HttpRequest, on: bool) -> None:
-    if on and settings.DO_NOT_TRACK:
-        raise HttpError(409, "DO_NOT_TRACK is set on this server.")
+def _switch(request: HttpRequest, on: bool, now: datetime) -> None:
+    """Store the choice; *on* changes nothing while DO_NOT_TRACK is set."""
     try:
-        services.set_connection(on=on, **_who(request, timezone.now()))
+        services.set_connection(on=on, **_who(request, now))
     except IntegrityError:
         raise HttpError(409, "Somebody else answered at the same moment.") from None
 
@@ -192,7 +205,7 @@ def _document(now: datetime) -> dict[str, Any]:
         "metadata": {
             "name": "license",
             "kind": "license",
-            "uid": str(found.pk) if found else "",
+            "uid": _number(found) if found else "",
             **({"createTime": _time(found.applied_at)} if found else {}),
         },
         "desiredState": {
@@ -209,17 +222,43 @@ def _document(now: datetime) -> dict[str, Any]:
     }
 
 
+def _word(found: License | None, state: State) -> str:
+    """Return the word clients wait for, step by step.
+
+    What was added here becomes ACTIVATED and goes on by PUT; what was added on a page
+    needs no PUT. In disconnected mode the first acknowledged report completes it.
+    """
+    if found is None or state.activation not in ("VALID", "CONFIG_REPORT_READY"):
+        return state.activation
+    confirmed = found.via != Via.API or found.confirmed_at is not None
+    if setup.operation_mode() == "disconnected":
+        return "CONFIG_REPORT_READY" if confirmed else "INITIALIZE_ACTIVATION_COMPLETE"
+    return state.activation if confirmed else "ACTIVATED"
+
+
+def _last_reported() -> dict[str, str]:
+    accepted = Attempt.objects.filter(
+        destination="telemetry", outcome=Attempt.Outcome.ACCEPTED
+    )
+    newest = accepted.order_by("-started_at").first()
+    if newest is None or newest.finished_at is None:
+        return {}
+    return {"telemetryLastReported": _time(newest.finished_at)}
+
+
 def _instance(found: License | None, state: State) -> dict[str, Any]:
+    days = "gracePeriodRemainingDays" if state.phase == "grace" else "daysUntilExpiry"
     waiting = state.phase == "waiting"
     return {
-        "id": found.token_id if found else "",
+        "id": _number(found) if found else "",
         "type": PRODUCT,
         "version": settings.NMS_API_VERSION,
-        "status": state.activation,
+        "status": _word(found, state),
         "fileType": found.kind if found else "",
         "telemetry": connection.is_on(),
+        **_last_reported(),
         "features": [
-            {"id": row["id"], "name": row["name"], "daysUntilExpiry": state.days_left}
+            {"id": row["id"], "name": row["name"], days: state.days_left}
             for row in _entitled(found, state)
         ],
         "configState": {
@@ -254,6 +293,11 @@ def _entitled(found: License | None, state: State) -> list[dict[str, Any]]:
     return features or [
         {"name": "NGINX_INSTANCES", "id": "NGINX_INSTANCES", "limit": 0}
     ]
+
+
+def _number(found: License) -> str:
+    """Return a license's own identity here, which says nothing of its content."""
+    return str(uuid.uuid5(NUMBERS, f"license {found.pk}"))
 
 
 def _time(moment: datetime) -> str:

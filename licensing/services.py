@@ -187,6 +187,12 @@ def terminate(
     return found
 
 
+def confirm(now: datetime) -> None:
+    """Note that a client of the API went on with the license it added."""
+    current = License.objects.filter(current=True, confirmed_at=None)
+    current.update(confirmed_at=now)
+
+
 def name_of(found: License) -> str:
     """Return what a license is called: its subscription, else ``S/MIME license``."""
     return found.subscription_id or "S/MIME license"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -54,9 +55,7 @@ def _refused(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @api.exception_handler(AuthenticationError)
 def _unknown(request: HttpRequest, _error: AuthenticationError) -> HttpResponse:
-    response = _answer(request, 401, "Sign in with HTTP Basic.")
-    response["WWW-Authenticate"] = 'Basic realm="NGINX Management Suite admin"'
-    return response
+    return _answer(request, 401, "Sign in with HTTP Basic.")
 
 
 @api.exception_handler(ValidationError)
@@ -70,6 +69,11 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 @api.exception_handler(Http404)
 def _not_found(request: HttpRequest, _error: Http404) -> HttpResponse:
     return _answer(request, 404, "Not Found")
+
+
+@api.exception_handler(RequestDataTooBig)
+def _too_large(request: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
+    return _answer(request, 413, "The request is too large.")
 
 
 @api.exception_handler(Exception)

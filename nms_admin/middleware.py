@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import structlog
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
+
+from common.api import compact
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -41,29 +44,46 @@ def no_store(get_response: Handler) -> Handler:
 def api_gateway(get_response: Handler) -> Handler:
     """Guard ``/api/``: no page of another site may use it with somebody's password.
 
-    ``Origin`` is compared by host name, because clients reach us by address and port.
+    Errors are JSON whoever answers. ``Origin`` is compared by host name, because
+    clients reach us by address and port.
     """
 
     def handle(request: HttpRequest) -> HttpResponse:
         if not request.path_info.startswith("/api/"):
             return get_response(request)
         if _is_foreign(request):
-            response: HttpResponse = JsonResponse(
-                {"message": "Requests of other sites are refused.", "code": 403},
-                status=403,
-                json_dumps_params={"separators": (",", ":")},
-            )
+            response = _problem(403, "Requests of other sites are refused.")
         else:
             response = get_response(request)
+        is_json = response.get("Content-Type", "").startswith("application/json")
+        if response.status_code >= 400 and not is_json:
+            allow = response.get("Allow")
+            response = _problem(response.status_code)
+            if allow:
+                response["Allow"] = allow
         response["Nginx-Management-Suite-Auth"] = "Basic"
+        if response.status_code == 401 and "Sec-Fetch-Site" not in request.headers:
+            # Not to a browser: it would keep the password and send it by itself.
+            response["WWW-Authenticate"] = 'Basic realm="NGINX Management Suite admin"'
         return response
 
     return handle
+
+
+def _problem(status: int, message: str = "") -> HttpResponse:
+    text = message or HTTPStatus(status).phrase
+    return compact({"message": text, "code": status}, status)
 
 
 def _is_foreign(request: HttpRequest) -> bool:
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
         return True
     origin = request.headers.get("Origin", "")
-    host = urlsplit(f"//{request.get_host()}").hostname
-    return bool(origin) and urlsplit(origin).hostname != host
+    return bool(origin) and _host(origin) != _host(f"//{request.get_host()}")
+
+
+def _host(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
