@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,14 @@ class Field:
     type: str  # "string", "integer", "uuid", "timestamp"
     example: str
     purpose: str
+
+
+_SCHEMAS: dict[str, dict[str, str]] = {
+    "string": {"type": "string"},
+    "integer": {"type": "integer"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "timestamp": {"type": "string", "format": "date-time"},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +66,18 @@ def fields_table(fields: Iterable[Field]) -> str:
         for field in fields
     ]
     return "\n".join(lines)
+
+
+def json_schema(fields: Iterable[Field], **more: Any) -> dict[str, Any]:
+    """Return the JSON Schema of an object with exactly these fields.
+
+    Args:
+        more: Further required properties, each with its schema.
+    """
+    properties = {field.name: _SCHEMAS[field.type] for field in fields} | more
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": sorted(properties),
+        "additionalProperties": False,
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from common.dictionary import DataPoint, Field
 
 VERSION = "1"
@@ -61,7 +63,7 @@ def _point(name: str, label: str, trigger: str, purpose: str) -> DataPoint:
         label=label,
         trigger=trigger,
         purpose=purpose,
-        fields=RECORD,
+        fields=(replace(RECORD[0], example=name), *RECORD[1:]),
         since="0.0.1",
     )
 

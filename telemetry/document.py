@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
+from common.dictionary import json_schema
 from telemetry import catalog
 
 DailyCounts = list[tuple[str, date, int]]
@@ -75,6 +77,17 @@ def example(data_point: str) -> bytes:
     record = {field.name: field.example for field in point.fields}
     record["dataPoint"] = point.name
     return _encode(uuid.UUID(values["telemetryId"]), values["subscriptionId"], [record])
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a document: what is not in it cannot be sent."""
+    record = json_schema(catalog.RECORD)
+    record["properties"]["dataPoint"] = {"enum": list(catalog.BY_NAME)}
+    records = {"type": "array", "minItems": 1, "items": record}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **json_schema(catalog.ENVELOPE, telemetryRecords=records),
+    }
 
 
 def _encode(

@@ -35,7 +35,7 @@ from common.roles import Role
 from common.templatetags.nms import byte_size
 from egress import destinations, gate
 from licensing import services as licensing
-from telemetry import catalog, delivery, ledger, services, tasks
+from telemetry import catalog, delivery, document, ledger, services, tasks
 from telemetry.ledger import Filters
 from telemetry.models import Batch
 
@@ -155,6 +155,7 @@ def data_points(_request: HtmxRequest) -> JsonResponse:
         "documentVersion": catalog.VERSION,
         "document": [asdict(field) for field in catalog.ENVELOPE],
         "dataPoints": [asdict(point) for point in catalog.POINTS],
+        "schema": document.schema(),
     }
     return JsonResponse(content, json_dumps_params={"indent": 2})
 
