@@ -85,6 +85,8 @@ def add(request: HtmxRequest) -> HttpResponse:
         return redirect("ui-license")
     tasks.nudge(added.pk)
     word = "replaced the one before" if replaces else "was added"
+    if added.applied_at != now:
+        word = "is in force already; nothing was changed"
     messages.success(request, f"License {licensing.name_of(added)} {word}.")
     return redirect("ui-license")
 

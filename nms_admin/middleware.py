@@ -8,7 +8,9 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
 from common.api import compact
 
@@ -26,6 +28,24 @@ def request_id(get_response: Handler) -> Handler:
             response = get_response(request)
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
         return response
+
+    return handle
+
+
+def body_limit(get_response: Handler) -> Handler:
+    """Answer 413 to a body that is larger than anything we take, before it is read.
+
+    Django's own limit does not count files, and they would be written to disk before
+    anybody is asked who they are.
+    """
+
+    def handle(request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isdigit() and int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            return get_response(request)
+        if request.path_info.startswith("/api/"):
+            return _problem(413)
+        return render(request, "413.html", status=413)
 
     return handle
 

@@ -143,6 +143,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "nms_admin.middleware.request_id",
+    "nms_admin.middleware.body_limit",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
