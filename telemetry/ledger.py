@@ -37,11 +37,25 @@ class Row:
     what: str
     status: str
     batch: Batch | None = None
+    tried: Attempt | None = None
 
     @property
     def key(self) -> str:
         """Return the batch's id as text; empty for an event not sealed yet."""
         return str(self.batch.pk) if self.batch else ""
+
+    @property
+    def result(self) -> str:
+        """Return the receipt's beginning, or what stands in for it, in few words."""
+        batch = self.batch
+        if batch is None or self.status == "pending":
+            return "None yet"
+        if batch.acknowledged_at:
+            return batch.receipt[:8] or "No receipt given"
+        if self.status == "retrying":
+            code = (self.tried.status or self.tried.cause) if self.tried else "Crash"
+            return f"{code}, next {batch.due_at.astimezone(UTC):%H:%M}"
+        return batch.dead_reason or batch.discarded_reason or "In two parts"
 
     @property
     def label(self) -> str:
@@ -98,12 +112,15 @@ def rows(filters: Filters, *, held: bool, limit: int = PAGE) -> tuple[list[Row],
         The rows, and ``""`` when there are no older ones.
     """
     found = list(batches(filters)[: limit + 1])
-    lines = [
-        Row(batch.sealed_at, describe(batch), status_of(batch), batch)
-        for batch in found[:limit]
-    ]
+    tried = _last_tries(found[:limit])
+    lines = [row_of(batch, tried.get(str(batch.pk))) for batch in found[:limit]]
     older = cursor(found[limit - 1]) if len(found) > limit else ""
     return [*_unsealed(filters, held=held, limit=limit), *lines], older
+
+
+def row_of(batch: Batch, tried: Attempt | None) -> Row:
+    """Return a batch's line; ``tried`` is its last try."""
+    return Row(batch.sealed_at, describe(batch), status_of(batch), batch, tried)
 
 
 def status_of(batch: Batch) -> str:
@@ -139,13 +156,6 @@ def attempts_of(batch: Batch) -> list[Attempt]:
     """Return every try of a batch, the first one first."""
     tries = Attempt.objects.filter(kind=outbox.KIND, item=str(batch.pk))
     return list(tries.order_by("started_at", "pk"))
-
-
-def last_tries(found: Iterable[Batch]) -> dict[str, Attempt]:
-    """Return the last try of each of these batches, by the batch's id."""
-    items = [str(batch.pk) for batch in found]
-    tries = Attempt.objects.filter(kind=outbox.KIND, item__in=items).order_by("pk")
-    return {attempt.item: attempt for attempt in tries}
 
 
 @dataclass(frozen=True)
@@ -264,6 +274,12 @@ def _unsealed(filters: Filters, *, held: bool, limit: int) -> list[Row]:
         Row(event.occurred_at, LABELS.get(event.data_point, event.data_point), status)
         for event in events[:limit]
     ]
+
+
+def _last_tries(found: Iterable[Batch]) -> dict[str, Attempt]:
+    items = [str(batch.pk) for batch in found]
+    tries = Attempt.objects.filter(kind=outbox.KIND, item__in=items).order_by("pk")
+    return {attempt.item: attempt for attempt in tries}
 
 
 def _identified_by(text: str) -> Q:

@@ -78,14 +78,13 @@ def batch(request: HtmxRequest, number: uuid.UUID) -> HttpResponse:
     found = Batch.objects.filter(pk=number).first()
     if found is None:
         raise Http404
-    row = ledger.Row(
-        found.sealed_at, ledger.describe(found), ledger.status_of(found), found
-    )
+    attempts = ledger.attempts_of(found)
+    row = ledger.row_of(found, attempts[-1] if attempts else None)
     shown = may(request.user, Role.OPERATOR)
     context = {
         "row": row,
         "open": "close" not in request.GET,
-        "attempts": ledger.attempts_of(found),
+        "attempts": attempts,
         "may_see": shown,
         "body": _text(found.body) if shown else "",
         "answer": _text(found.receipt_body) if shown else "",
@@ -163,13 +162,11 @@ def data_points(_request: HtmxRequest) -> JsonResponse:
 def _ledger(request: HtmxRequest, *, held: bool) -> dict[str, Any]:
     filters = _filters(request)
     rows, older = ledger.rows(filters, held=held)
-    found = [row.batch for row in rows if row.batch]
     query = {"q": filters.search, "status": filters.status, "point": filters.point}
     query = {name: value for name, value in query.items() if value}
     return {
         "filters": filters,
         "rows": rows,
-        "last_tries": ledger.last_tries(found),
         "older_url": _link(query | {"after": older}) if older else "",
         "first_url": _link(query) if filters.after else "",
         "export_query": urlencode(query),
