@@ -10,7 +10,7 @@ from audit.models import Record
 SENTENCES = {
     "connection.off": "{actor} turned Continuous Connection off",
     "connection.on": "{actor} turned Continuous Connection on",
-    "delivery.sent": "Sent to the receiver: {subject}",
+    "delivery.sent": "This server sent something out",
     "interaction-data.off": "{actor} turned interaction data off for all users",
     "interaction-data.on": "{actor} turned interaction data on for all users",
     "license.applied": "{actor} added the license {subject}",
