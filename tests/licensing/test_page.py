@@ -21,8 +21,7 @@ SWITCH = "Enable Continuous Connection"
 
 
 @pytest.fixture(autouse=True)
-def _noon(now, settings):
-    settings.NMS_BROKER_URL = settings.CELERY_BROKER_URL = "memory://"
+def _noon(now):
     with time_machine.travel(now, tick=False):
         yield
 
