@@ -12,11 +12,10 @@ from django.urls import Resolver404, resolve, reverse
 from django.utils.functional import SimpleLazyObject
 
 from analytics import catalog, services
+from common import labels
 from common.access import may
 from common.models import Via
 from common.roles import Role
-
-LABEL = "Collect interaction data (all users)"
 
 
 def interaction_data(request: HttpRequest) -> dict[str, Any]:
@@ -60,7 +59,7 @@ def shown_choice(request: HttpRequest) -> dict[str, Any]:
         return f"{reverse('interaction-data-choice')}?via={via}&seen={number}"
 
     return {
-        "label": LABEL,
+        "label": labels.INTERACTION_DATA,
         "on": services.shown_as(newest),
         "row": newest,
         "number": number,

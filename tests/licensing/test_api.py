@@ -110,7 +110,9 @@ def test_a_license_added_on_the_page_is_valid_at_once(now):
 
 def test_a_second_post_says_what_clients_search_for_and_sets_nothing(token, now):
     call("POST", LICENSE, document(token))
+    records = Record.objects.count()
     again = call("POST", f"{LICENSE}?telemetry=false", document(token))
+    assert Record.objects.count() == records
     assert again.status_code == 409
     assert "failed to register token. already registered" in again.json()["message"]
     assert again.json()["code"] == 409
