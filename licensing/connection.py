@@ -28,14 +28,16 @@ def is_on() -> bool:
     """Return whether events may be recorded and sent: on until somebody says off."""
     if settings.DO_NOT_TRACK:
         return False
-    newest = choice()
-    return newest.value if newest else True
+    newest = ConnectionChoice.objects.values_list("pk", "value").first()
+    if newest is None:
+        return True
+    choices.remember(choices.CONNECTION, *newest)
+    return newest[1]
 
 
 def number() -> int:
     """Return the number of the answer in force; 0 when there is none."""
-    newest = ConnectionChoice.objects.first()
-    return newest.pk if newest else 0
+    return ConnectionChoice.objects.values_list("pk", flat=True).first() or 0
 
 
 def set_choice(
