@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Min, Q
 from django.views.decorators.debug import sensitive_variables
 
 from audit import services as audit
-from common import setup
-from common.models import Setup, Via
-from common.sealing import SealBroken, seal, unseal
-from licensing import connection, states, tokens
-from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
-from licensing.keys import key_set
+from common.models import Setup
+from common.sealing import unseal
+from licensing import checking, connection, states
+from licensing.errors import AlreadyLicensed, NotConfirmed
 from licensing.models import License
-from licensing.reading import Written, license_in
+from licensing.reading import license_in
 from licensing.signals import license_changed
-from licensing.states import Facts, State
+from licensing.states import State
 
 log = structlog.get_logger(__name__)
-SANDBOX_PREFIX = "SBX-"
 
-# What telemetry asks about the choice.
+# What others ask about the choice, and about any license.
 connection_on = connection.is_on
 connection_number = connection.number
 set_connection = connection.set_choice
+state_of = checking.state_of
 
 
 @dataclass(frozen=True)
@@ -65,18 +61,14 @@ def state(now: datetime) -> State:
     return state_of(current(), now)
 
 
-def state_of(found: License | None, now: datetime) -> State:
-    """Return how a license stands at ``now`` in this operation mode."""
-    disconnected = setup.operation_mode() == "disconnected"
-    return states.state_at(_facts(found), now, disconnected=disconnected)
-
-
 def delivery_terms(now: datetime) -> Terms:
     """Return whether events may go out, under which subscription, and since when."""
     row = Setup.objects.filter(pk=1).first() or Setup()
     found = current()
     mode = settings.NMS_OPERATION_MODE or row.operation_mode
-    now_is = states.state_at(_facts(found), now, disconnected=mode == "disconnected")
+    now_is = states.state_at(
+        checking.facts_of(found), now, disconnected=mode == "disconnected"
+    )
     hold = _hold(row, mode, found, now_is)
     if hold or found is None:
         subscription = found.subscription_id if found else None
@@ -135,7 +127,7 @@ def apply_license(
     if not replace and License.objects.filter(current=True).exists():
         raise AlreadyLicensed
     written = license_in(content)
-    added = _checked(written, now, subscription_id.strip())
+    added = checking.checked(written, now, subscription_id.strip())
     added.applied_at, added.applied_by, added.via = now, by, via
     try:
         with transaction.atomic():
@@ -202,13 +194,14 @@ def announce_changes(now: datetime) -> bool:
     """Announce what time or a new key set changed; say whether anything did.
 
     A license that waited for keys is checked as soon as a key set is there. When its
-    signature does not hold, it goes on waiting and the page says why.
+    signature does not hold, it goes on waiting, no longer provisional, and the page
+    says why.
     """
     found = current()
     if found is None:
         return False
     if found.kind == License.Kind.JWT and found.checked_at is None:
-        _check_again(found, now)
+        checking.check_again(found, now)
     phase = state_of(found, now).phase
     if phase == found.announced:
         return False
@@ -217,35 +210,6 @@ def announce_changes(now: datetime) -> bool:
         license_changed.send(sender=None, now=now)
     log.info("license.phase", phase=phase)
     return True
-
-
-def _facts(found: License | None) -> Facts | None:
-    if found is None:
-        return None
-    return Facts(
-        order_type=found.order_type,
-        applied_at=_first_applied(found),
-        checked=found.checked_at is not None,
-        not_before=found.not_before,
-        ends_at=found.ends_at,
-        smime=found.kind == License.Kind.SMIME,
-    )
-
-
-def _first_applied(found: License) -> datetime:
-    """Return since when a trial, or the time without keys, runs; adding it again
-    starts nothing anew.
-    """
-    if found.order_type in states.TRIAL_TYPES:
-        same = Q(subscription_id=found.subscription_id, order_type=found.order_type)
-    elif found.checked_at is None:
-        same = Q(digest=found.digest)
-    else:
-        return found.applied_at
-    first: datetime | None = License.objects.filter(same).aggregate(
-        at=Min("applied_at")
-    )["at"]
-    return min(first or found.applied_at, found.applied_at)
 
 
 def _usable_since(found: License) -> datetime:
@@ -282,71 +246,6 @@ def _hold(row: Setup, mode: str, found: License | None, now_is: State) -> str | 
     return None if found.subscription_id else "no_subscription_id"
 
 
-@sensitive_variables()
-def _checked(written: Written, now: datetime, subscription_id: str) -> License:
-    """Return the license to store, its signature checked when keys are at hand."""
-    added = License(
-        kind=written.kind,
-        sealed=seal(written.text),
-        digest=hashlib.sha256(written.text.encode()).hexdigest(),
-        subscription_id=subscription_id,
-    )
-    if written.kind == License.Kind.JWT:
-        claims = _verified(written.text, added, now)
-        added.subscription_id = claims.subscription_id
-        added.token_id, added.order_type = claims.token_id, claims.order_type
-        added.issued_at, added.not_before = claims.issued_at, claims.not_before
-        added.ends_at = claims.ends_at
-    elif subscription_id and not tokens.is_name(subscription_id):
-        raise LicenseRejected(
-            "claims",
-            "This is no Subscription ID. Copy it from your subscription in MyF5.",
-            expected="1 to 200 printable characters",
-        )
-    if added.subscription_id.startswith(SANDBOX_PREFIX) and not settings.SANDBOX:
-        raise LicenseRejected(
-            "sandbox_in_live",
-            "This is a license for the sandbox, and this server runs in live mode."
-            " Use the one from MyF5.",
-            expected="a subscription of F5",
-            found=added.subscription_id[:100],
-        )
-    added.applied_at = now
-    now_is = state_of(added, now)
-    if now_is.phase == "expired" and now_is.grace_ends_on:
-        raise _ended(now_is)
-    added.announced = now_is.phase
-    return added
-
-
-def _ended(now_is: State) -> LicenseRejected:
-    over = "" if now_is.trial else " and its grace period is over"
-    grace = "" if now_is.trial else f", grace until {_day(now_is.grace_ends_on)}"
-    return LicenseRejected(
-        "expired",
-        f"This license ended{over}. Download a newer one from MyF5.",
-        expected="a license that has not ended",
-        found=f"ended on {_day(now_is.ends_on)}{grace}",
-    )
-
-
-def _day(day: date | None) -> str:
-    return f"{day.day} {day:%b %Y}" if day else ""
-
-
-@sensitive_variables()
-def _verified(text: str, added: License, now: datetime) -> tokens.LicenseClaims:
-    """Return the claims; without any key set the license is stored as waiting."""
-    keys = key_set()
-    jku, algorithms = settings.NMS_JWKS_URL, settings.NMS_JWT_ALGORITHMS
-    if keys.jwks is None:
-        tokens.check_header(text, jku=jku, algorithms=algorithms)
-        return tokens.peek(text, now=now)
-    claims = tokens.verify(text, keys.jwks, jku=jku, algorithms=algorithms, now=now)
-    added.checked_at = now
-    return claims
-
-
 def _store(
     added: License, *, by: str, via: str, now: datetime, address: str, replace: bool
 ) -> License:
@@ -356,7 +255,7 @@ def _store(
         raise AlreadyLicensed
     if old and _is_same(old, added):
         if old.checked_at is None and added.checked_at:
-            _check_again(old, now)
+            checking.check_again(old, now)
         return old
     if old:
         _end(old, License.Ended.REPLACED, by=by, now=now)
@@ -381,30 +280,3 @@ def _end(found: License, reason: str, *, by: str, now: datetime) -> None:
     found.current, found.ended_at = None, now
     found.ended_by, found.ended_reason = by, reason
     found.save(update_fields=["current", "ended_at", "ended_by", "ended_reason"])
-
-
-@sensitive_variables()
-def _check_again(found: License, now: datetime) -> None:
-    keys = key_set()
-    if keys.jwks is None:
-        return
-    try:
-        tokens.verify(
-            unseal(found.sealed),
-            keys.jwks,
-            jku=settings.NMS_JWKS_URL,
-            algorithms=settings.NMS_JWT_ALGORITHMS,
-            now=now,
-        )
-    except LicenseRejected as error:
-        log.warning("license.not_verified", code=error.code)
-        return
-    except SealBroken:
-        log.warning("license.not_verified", code="seal_broken")
-        return
-    with transaction.atomic():
-        License.objects.filter(pk=found.pk).update(checked_at=now)
-        audit.record(
-            "license.verified", now=now, via=Via.SYSTEM, subject=found.subscription_id
-        )
-    found.checked_at = now

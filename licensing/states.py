@@ -22,6 +22,7 @@ class Facts:
     not_before: datetime | None
     ends_at: datetime | None
     smime: bool = False
+    refused: bool = False  # whether a key set came and the signature did not hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,8 @@ def state_at(
     A license is valid through the end of the named day, UTC. A paid one then has 90
     days of grace; a trial has none and lasts 30 days from being applied, or until its
     own end if that is earlier. One whose signature nobody could check waits for keys;
-    in disconnected mode it is provisional for 90 days from being applied.
+    in disconnected mode it is provisional for 90 days from being applied, or until a
+    key set shows that the signature does not hold.
 
     Args:
         facts: None when there is no license.
@@ -72,7 +74,8 @@ def state_at(
     if facts is None:
         return NONE
     provisional = not facts.checked and not facts.smime
-    if provisional and not (disconnected and now < facts.applied_at + PROVISIONAL):
+    may_go_on = disconnected and not facts.refused
+    if provisional and not (may_go_on and now < facts.applied_at + PROVISIONAL):
         return State(phase="waiting", activation="INITIALIZE_ACTIVATION_COMPLETE")
     trial = facts.order_type in TRIAL_TYPES
     ends_on = _last_day(facts, trial=trial)

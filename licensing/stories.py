@@ -35,15 +35,38 @@ HOLDS = {
 }
 
 
-def story(state: State) -> Story | None:
-    """Return what an administrator should know about a license; None when all is well."""
+def pill(state: State, check_error: str = "") -> tuple[str, str]:
+    """Return the kind and the word of a license's pill; empty when there is none."""
+    if state.phase == "waiting" and check_error:
+        return "bad", "Not verified"
+    if state.provisional:
+        return "held", "Provisional"
+    return PILLS.get(state.phase, ("", ""))
+
+
+def story(state: State, *, check_error: str = "", no_keys: str = "") -> Story | None:
+    """Return what an administrator should know about a license; None when all is well.
+
+    Args:
+        check_error: Why it could not be verified once keys were here.
+        no_keys: Why no key set is here; empty when there is one.
+    """
     ends, grace = _day(state.ends_on), _day(state.grace_ends_on)
+    now = f" Now: {no_keys}." if no_keys else ""
+    if state.phase == "waiting" and check_error:
+        return Story(
+            "bad",
+            "The license cannot be verified",
+            f"{check_error} It stays stored and inactive, and events are held. It is"
+            " checked again by itself when the key file changes.",
+        )
     if state.phase == "waiting":
         return Story(
             "warn",
             "Waiting for F5’s keys",
-            "The license is stored and inactive, because no key set is here to check its"
-            " signature. Set NMS_JWKS_FILE to the key file; the check follows by itself.",
+            "The license is stored and inactive until a key set is here to check its"
+            " signature. Set NMS_JWKS_FILE to the key file; the check follows by itself"
+            f" within a minute.{now}",
         )
     if state.phase == "not_yet_valid":
         return Story(
@@ -55,7 +78,7 @@ def story(state: State) -> Story | None:
     if state.phase == "grace":
         return Story(
             "warn",
-            f"License expired, grace ends in {_days(state.days_left)}",
+            f"License expired, grace ends {_when(state.days_left)}",
             f"Expired after {ends}. Everything goes on until {grace}. Download the new"
             " .jwt from MyF5 and replace the license.",
         )
@@ -71,13 +94,14 @@ def story(state: State) -> Story | None:
             "warn",
             "Signature not checked",
             "No key set is here, so this license is provisional for 90 days from being"
-            " added. Events stay held. Set NMS_JWKS_FILE to check it.",
+            " added. Features work; events stay held. Set NMS_JWKS_FILE to check it."
+            f"{now}",
         )
     if state.warn_stage:
         after = "" if state.trial else f" After {ends} you have 90 days’ grace."
         return Story(
             "info" if state.warn_stage == 60 else "warn",
-            f"License expires in {_days(state.days_left)}",
+            f"License expires {_when(state.days_left)}",
             f"It is valid through {ends}.{after} Renewals are not picked up"
             " automatically: download the new .jwt from MyF5 and replace the license.",
         )
@@ -136,5 +160,7 @@ def _day(day: date | None) -> str:
     return f"{day:%d %b %Y}".removeprefix("0") if day else ""
 
 
-def _days(count: int | None) -> str:
-    return "1 day" if count == 1 else f"{count or 0} days"
+def _when(days: int | None) -> str:
+    if not days:
+        return "today"
+    return "in 1 day" if days == 1 else f"in {days} days"

@@ -200,14 +200,14 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
     found = licensing.current()
     state = licensing.state_of(found, now)
     terms = licensing.delivery_terms(now)
-    kind, word = stories.PILLS.get(state.phase, ("", ""))
+    keys, wrong = key_set(), found.check_error if found else ""
+    kind, word = stories.pill(state, wrong)
     context: dict[str, Any] = {
         "license": found,
         "name": licensing.name_of(found) if found else "",
         "state": state,
         "pill": {"kind": kind, "text": word},
-        "story": stories.story(state),
-        "keys": key_set(),
+        "story": stories.story(state, check_error=wrong, no_keys=keys.problem),
         "hold": stories.HOLDS.get(terms.hold or "", ""),
         "connection": {"on": licensing.connection_on(), "row": connection.choice()},
         "locked": settings.DO_NOT_TRACK,

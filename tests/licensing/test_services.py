@@ -303,13 +303,35 @@ def test_without_keys_a_license_waits_and_is_checked_when_they_come(
     assert not services.announce_changes(now + 3 * DAY)
 
 
-def test_a_forged_license_that_waited_goes_on_waiting(now, announced):
+def test_a_forged_license_that_waited_goes_on_waiting_and_says_why(now, announced):
     apply(make.token(now, key=make.private_key("attacker")), now)
     make.keys_file()
     assert not services.announce_changes(now + DAY)
     assert services.state(now + DAY).phase == "waiting"
+    assert in_force().check_error.startswith("The signature is not valid")
     assert actions() == ["license.applied"]
     assert announced == ["changed"]
+
+
+def test_the_reason_goes_when_the_right_keys_come(now):
+    apply(make.token(now), now)
+    make.keys_file(make.jwks(kid="v0"))
+    services.announce_changes(now + DAY)
+    assert in_force().check_error.startswith("Key v1 is not known here.")
+    make.keys_file()
+    assert services.announce_changes(now + 2 * DAY)
+    assert in_force().check_error == ""
+    assert services.state(now + 2 * DAY).phase == "valid"
+
+
+def test_a_key_set_that_does_not_fit_ends_the_provisional_time(now, announced):
+    disconnect(now)
+    apply(make.token(now, key=make.private_key("attacker")), now)
+    assert services.state(now + DAY).provisional
+    make.keys_file()
+    assert services.announce_changes(now + DAY)
+    assert services.state(now + DAY).phase == "waiting"
+    assert announced == ["changed", "changed"]
 
 
 @pytest.mark.parametrize(
@@ -373,6 +395,7 @@ def test_a_lost_seal_key_is_told_and_does_not_stop_the_rest(now, settings):
         services.token(found.pk)
     make.keys_file()
     assert not services.announce_changes(now)
+    assert "NMS_SEAL_KEYS_FILE" in in_force().check_error
 
 
 # --- S/MIME
