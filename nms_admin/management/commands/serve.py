@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import socket
 from pathlib import Path
@@ -26,7 +27,8 @@ class Command(BaseCommand):
         lock = _lock(settings.NMS_DATA_DIR)
         for port in _ports():
             _refuse_taken(port)
-        call_command("check", "--fail-level", "ERROR", verbosity=0)
+        _refuse_unbuilt()
+        call_command("check", fail_level="ERROR", stdout=io.StringIO())
         call_command("migrate", verbosity=0, interactive=False)
         start_up.prepare(timezone.now())
         processes = all_processes()
@@ -75,6 +77,14 @@ def _lock(folder: Path) -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def _refuse_unbuilt() -> None:
+    if not (settings.STATIC_ROOT / "staticfiles.json").exists():
+        raise CommandError(
+            "The front end is not built. Start with `make run`, or build it with"
+            " `make staticfiles/.collected`."
+        )
 
 
 def _ports() -> list[tuple[str, int, str]]:
