@@ -21,3 +21,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/platform/v1/", api.urls),
     path("api/<path:rest>", views.no_such_call, name="no-such-call"),
 ]
+
+handler403 = "nms_admin.error_pages.no_access"
+handler500 = "nms_admin.error_pages.failed"
