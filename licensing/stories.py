@@ -94,7 +94,7 @@ def story(state: State, *, check_error: str = "", no_keys: str = "") -> Story | 
             "warn",
             "Signature not checked",
             "No key set is here, so this license is provisional for 90 days from being"
-            " added. Features work; events stay held. Set NMS_JWKS_FILE to check it."
+            " added. Features work. Events stay held. Set NMS_JWKS_FILE to check it."
             f"{now}",
         )
     if state.warn_stage:
