@@ -131,6 +131,9 @@ def test_an_smime_license_without_one_says_what_is_missing(ada_client):
     assert "Events are held: the license has no subscription ID here." in text(answer)
 
 
+HS512 = make.parts(
+    [b'{"alg":"HS512","typ":"JWT","kid":"v1"}', b'{"sub":"x"}', b"x" * 64]
+).encode()
 REFUSED = {
     "nothing": (lambda now: b"", "empty"),
     "a certificate": (lambda now: b"-----BEGIN CERTIFICATE-----\nMII", "a certificate"),
@@ -156,9 +159,6 @@ REFUSED = {
     "ended": (lambda now: make.token(now, days=-100).encode(), "ended"),
     "two": (lambda now: f"{make.token(now)}\n{make.token(now)}".encode(), "more than"),
 }
-HS512 = make.parts(
-    [b'{"alg":"HS512","typ":"JWT","kid":"v1"}', b'{"sub":"x"}', b"x" * 64]
-).encode()
 
 
 @pytest.mark.parametrize("case", REFUSED)
