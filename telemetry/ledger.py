@@ -193,6 +193,16 @@ class PointCount:
     last_at: datetime | None
     last_on: date | None
 
+    def with_(self, other: PointCount) -> PointCount:
+        """Return both counted as one."""
+        moments = [at for at in (self.last_at, other.last_at) if at]
+        days = [on for on in (self.last_on, other.last_on) if on]
+        return PointCount(
+            self.number + other.number,
+            max(moments, default=None),
+            max(days, default=None),
+        )
+
 
 def point_counts(days: int, now: datetime) -> dict[str, PointCount]:
     """Return a count for every data point of the catalogue.

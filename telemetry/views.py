@@ -199,8 +199,21 @@ def _trouble() -> dict[str, Any]:
 
 
 def _points(now: datetime) -> list[dict[str, Any]]:
+    """Return the rows of *What is captured*; start and stop share one, as documented."""
     counts = ledger.point_counts(DAYS, now)
-    return [{"point": point, "count": counts[point.name]} for point in catalog.POINTS]
+    rows = [
+        {"point": point, "label": point.label, "count": counts[point.name]}
+        for point in catalog.POINTS
+        if point is not catalog.PROCESS_STOP
+    ]
+    start = next(row for row in rows if row["point"] is catalog.PROCESS_START)
+    stop = counts[catalog.PROCESS_STOP.name]
+    start |= {
+        "label": "Start/Stop processes",
+        "trigger": "One of the named processes starts or stops; its name is not sent",
+        "count": counts[catalog.PROCESS_START.name].with_(stop),
+    }
+    return rows
 
 
 def _plot(now: datetime, *, held: bool) -> dict[str, Any]:
