@@ -10,6 +10,7 @@ from django.urls import reverse
 from egress.models import Gate, Pause
 from licensing import services as licensing
 from licensing.states import State
+from telemetry.delivery import DESTINATION
 from telemetry.models import Batch, ProcessRun
 
 ALIVE_FOR = timedelta(minutes=3)
@@ -94,7 +95,7 @@ def _delivery() -> list[Note]:
         title = f"{dead} batch{'es' if dead > 1 else ''} of events was refused"
         body = "The receiver said no for good. Look at its answer, then send again."
         found.append(Note("bad", title, body, url + "?status=refused", "Review"))
-    if Pause.objects.exists():
+    if Pause.objects.filter(pk=DESTINATION).exists():
         title, body = (
             "Sending is paused",
             "The receiver refused the license. Nothing is lost.",
