@@ -1,0 +1,62 @@
+"""``manage.py sandbox_license``: a license to try the product with, never in live mode."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from common.models import Via
+from licensing import services
+from licensing.states import State
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def printed(settings, folder):
+    """Return a function that gives what the command prints; its keys are ours."""
+    settings.NMS_JWKS_FILE = str(folder / "sandbox" / "jwks.json")
+
+    def run(*words: str) -> str:
+        output = StringIO()
+        call_command("sandbox_license", *words, stdout=output)
+        return output.getvalue()
+
+    return run
+
+
+def added(content: str) -> State:
+    now = timezone.now()
+    services.apply_license(
+        content=content.encode(), by="ada", via=Via.SETTINGS, now=now
+    )
+    return services.state(now)
+
+
+def test_what_it_prints_is_a_valid_license_here(printed):
+    state = added(printed())
+    assert (state.phase, state.days_left) == ("valid", 365)
+    assert services.current().subscription_id.startswith("SBX-")
+
+
+def test_a_trial_of_some_days_can_be_asked_for(printed):
+    words = ("--type", "eval", "--days", "9", "--subscription", "SBX-00000009")
+    state = added(printed(*words))
+    assert state.trial
+    assert state.ends_on == (timezone.now() + timedelta(days=9)).date()
+    assert services.current().subscription_id == "SBX-00000009"
+
+
+def test_another_subscription_than_the_sandboxs_is_refused(printed):
+    with pytest.raises(CommandError, match="SBX-"):
+        printed("--subscription", "A-S00198432")
+
+
+def test_it_refuses_in_live_mode(printed, settings):
+    settings.SANDBOX = False
+    with pytest.raises(CommandError, match="live mode"):
+        printed()
