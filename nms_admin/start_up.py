@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from analytics import services as analytics
 from common import choices
+from common.models import Decision
 from licensing import connection
 from telemetry import services as telemetry
 
@@ -32,11 +33,21 @@ def prepare(now: datetime) -> None:
             f" {settings.NMS_F5_MODE}. Give this mode a folder of its own with"
             " NMS_DATA_DIR, or set NMS_F5_MODE back."
         )
-    sealed = _sealed_until()
-    restored = [connection.check_restore(now), analytics.check_restore(now)]
-    discarded = telemetry.discard_before(sealed, now) if any(restored) and sealed else 0
-    if any(restored):
+    sealed, discarded = _sealed_until(), 0
+    restored = _is_older(choices.CONNECTION, connection.choice()) or _is_older(
+        choices.INTERACTION_DATA, analytics.choice()
+    )
+    if restored and sealed:  # first: switching off would count them as never sent
+        discarded = telemetry.discard_before(sealed, now)
+    connection.check_restore(now)
+    analytics.check_restore(now)
+    if restored:
         log.warning("choices.database_restored", discarded=discarded)
+
+
+def _is_older(name: str, newest: Decision | None) -> bool:
+    number, value = (newest.pk, newest.value) if newest else (0, None)
+    return choices.is_older(name, number, value)
 
 
 def _sealed_until() -> datetime | None:

@@ -19,7 +19,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 
-from common import setup
+from common import choices, setup
 from common.sealing import SealBroken
 from egress import destinations, gate
 from egress import services as egress
@@ -116,6 +116,7 @@ def seal(now: datetime, size: int = SIZE) -> Batch | None:
         )
         installation.next_batch = uuid.uuid4()
         installation.save(update_fields=["next_batch"])
+    choices.remember_sealed(batch.newest_at)
     log.info("batch.sealed", batch=str(batch.pk), events=batch.event_count)
     return batch
 
