@@ -35,12 +35,14 @@ HOLDS = {
 }
 
 
-def pill(state: State, check_error: str = "") -> tuple[str, str]:
+def pill(
+    state: State, *, checked: bool = True, check_error: str = ""
+) -> tuple[str, str]:
     """Return the kind and the word of a license's pill; empty when there is none."""
     if state.phase == "waiting" and check_error:
         return "bad", "Not verified"
-    if state.provisional:
-        return "held", "Provisional"
+    if state.usable and not checked:
+        return "held", "Provisional" if state.provisional else "Not checked"
     return PILLS.get(state.phase, ("", ""))
 
 
@@ -106,6 +108,19 @@ def story(state: State, *, check_error: str = "", no_keys: str = "") -> Story | 
             " automatically: download the new .jwt from MyF5 and replace the license.",
         )
     return None
+
+
+def smime_story(subscription_id: str) -> Story:
+    """Return what to know about a license in the older form."""
+    return Story(
+        "info",
+        "This server cannot check an S/MIME license",
+        "It is kept as it is. Events go out under the Subscription ID that was typed,"
+        " without the license itself."
+        if subscription_id
+        else "It is kept as it is, and events are held because its Subscription ID was"
+        " not typed. Replace it with the same file and the ID from MyF5.",
+    )
 
 
 @dataclass(frozen=True)

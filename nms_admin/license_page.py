@@ -44,6 +44,7 @@ from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
 from licensing.keys import key_set
 from licensing.models import License
 from licensing.reading import MOST_BYTES
+from licensing.states import State
 from nms_admin import people
 from telemetry import services as telemetry
 
@@ -200,14 +201,15 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
     found = licensing.current()
     state = licensing.state_of(found, now)
     terms = licensing.delivery_terms(now)
-    keys, wrong = key_set(), found.check_error if found else ""
-    kind, word = stories.pill(state, wrong)
+    wrong = found.check_error if found else ""
+    checked = found is not None and found.checked_at is not None
+    kind, word = stories.pill(state, checked=checked, check_error=wrong)
     context: dict[str, Any] = {
         "license": found,
         "name": licensing.name_of(found) if found else "",
         "state": state,
         "pill": {"kind": kind, "text": word},
-        "story": stories.story(state, check_error=wrong, no_keys=keys.problem),
+        "story": _story(found, state),
         "hold": stories.HOLDS.get(terms.hold or "", ""),
         "connection": {"on": licensing.connection_on(), "row": connection.choice()},
         "locked": settings.DO_NOT_TRACK,
@@ -221,6 +223,13 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
     if found:
         context["entitlements"] = list(found.entitlements.all())
     return context
+
+
+def _story(found: License | None, state: State) -> stories.Story | None:
+    if found and found.kind == License.Kind.SMIME:
+        return stories.smime_story(found.subscription_id)
+    wrong = found.check_error if found else ""
+    return stories.story(state, check_error=wrong, no_keys=key_set().problem)
 
 
 def _tabs(current: str) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ def test_a_license_that_keys_did_not_verify_says_why():
     kind, title, body = told(state, check_error="The signature is not valid.")
     assert (kind, title) == ("bad", "The license cannot be verified")
     assert body.startswith("The signature is not valid. It stays stored and inactive")
-    pill = stories.pill(state, "The signature is not valid.")
+    pill = stories.pill(state, checked=False, check_error="The signature is wrong.")
     assert pill == ("bad", "Not verified")
 
 
@@ -100,7 +100,7 @@ def test_a_provisional_license_is_never_called_active():
     _, title, body = told(state, no_keys="NMS_JWKS_FILE is not set")
     assert title == "Signature not checked"
     assert "provisional for 90 days" in body
-    assert stories.pill(state) == ("held", "Provisional")
+    assert stories.pill(state, checked=False) == ("held", "Provisional")
 
 
 def test_a_key_set_that_does_not_fit_ends_the_provisional_time():
@@ -121,6 +121,13 @@ def test_a_key_set_that_does_not_fit_ends_the_provisional_time():
 )
 def test_the_pill_is_the_state_in_a_word(state, pill):
     assert stories.pill(state) == pill
+
+
+def test_an_smime_license_is_never_called_active_and_asks_for_its_id():
+    state = standing(checked=False, smime=True)
+    assert stories.pill(state, checked=False) == ("held", "Not checked")
+    assert "events are held" in stories.smime_story("").body
+    assert "Events go out under the Subscription ID" in stories.smime_story("A-1").body
 
 
 @pytest.mark.parametrize(
