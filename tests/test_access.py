@@ -73,7 +73,6 @@ PAGES = {
     "license-connection": (ADMINISTRATOR, "POST"),
     "ui-license-turn-off": (ADMINISTRATOR, "GET"),
     "ui-license-terminate": (ADMINISTRATOR, "GET POST"),
-    "license-ask-again": (ADMINISTRATOR, "POST"),
     "ui-telemetry": (VIEWER, "GET"),
     "telemetry-batch": (VIEWER, "GET"),
     "telemetry-export": (VIEWER, "GET"),
