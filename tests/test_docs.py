@@ -44,3 +44,15 @@ def test_links_between_documents_lead_somewhere() -> None:
             if not target.startswith("http") and not (page.parent / target).exists():
                 broken.append(f"{page.name}: {target}")
     assert broken == []
+
+
+def test_every_refusal_of_a_license_is_documented() -> None:
+    sources = "".join(file.read_text() for file in ROOT.glob("licensing/*.py"))
+    pattern = r"(?:LicenseRejected|_reject|_refused)\(\s*\"(\w+)\""
+    codes = set(re.findall(pattern, sources)) | {"header", "claims"}
+    documented = re.findall(
+        r"^\| `(\w+)` ", (ROOT / "docs/license.md").read_text(), re.M
+    )
+    assert len(codes) >= 15
+    assert codes - set(documented) == set()
+    assert {code for code in documented if code.islower()} - codes == set()
