@@ -28,6 +28,7 @@ from kombu.transport import virtual
 log = structlog.get_logger(__name__)
 LOST = (OperationalError, InterfaceError)
 MOST_DELIVERIES = 10
+AWAKE_POLLS = 25
 EPOCH = datetime.fromtimestamp(0, tz=timezone.get_fixed_timezone(0))
 
 _guard = threading.RLock()
@@ -100,6 +101,7 @@ class Channel(virtual.Channel):
     do_restore = True
     connection: Any
     _failing = ""
+    _idle = 0
 
     def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
         """Insert a message in the caller's transaction; clear what expired."""
@@ -116,27 +118,33 @@ class Channel(virtual.Channel):
     def _get(self, queue: str, *_: Any) -> dict[str, Any]:
         """Lease the next message; Empty when there is none or the database is away.
 
-        An idle poll is one SELECT: it must not take SQLite's write lock.
+        An idle poll is one SELECT: it must not take SQLite's write lock. After five
+        idle seconds only every third poll asks.
         """
+        self._idle += 1
+        if self._idle > AWAKE_POLLS and self._idle % 3:
+            raise Empty
         now = timezone.now()
         options: dict[str, Any] = self.connection.client.transport_options
         lease = timedelta(seconds=options.get("visibility_timeout", 600))
         try:
             with _consuming():
-                visible = _messages().filter(queue=queue, visible_at__lte=now)
-                found = visible.order_by("pk").first()
-                if found is None or not visible.filter(pk=found.pk).update(
+                number = _next(queue, now)
+                self._failing = ""
+                mine = _messages().filter(pk=number, visible_at__lte=now)
+                if number is None or not mine.update(
                     visible_at=now + lease, deliveries=F("deliveries") + 1
                 ):
-                    self._failing = ""
                     raise Empty
-                if found.deliveries >= MOST_DELIVERIES:
-                    _messages().filter(pk=found.pk).delete()
+                found = _messages().get(pk=number)
+                if found.deliveries > MOST_DELIVERIES:
+                    found.delete()
                     log.error("message.given_up", queue=queue, tag=found.tag)
                     raise Empty
         except LOST as error:
             self._warn(error)
             raise Empty from error
+        self._idle = 0
         message: dict[str, Any] = json.loads(found.payload)
         return message
 
@@ -193,6 +201,23 @@ class Transport(virtual.Transport):
     def driver_version(self) -> str:
         """Return the database in use, for Celery's start message."""
         return str(connections["default"].vendor)
+
+
+def _next(queue: str, now: datetime) -> int | None:
+    """Return the first visible message of a queue.
+
+    By hand, because it runs five times a second for ever: the ORM takes ten times as
+    long to write this sentence as the database to answer it.
+    """
+    connection = connections["default"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM nms_admin_message WHERE queue = %s AND visible_at <= %s"
+            " ORDER BY id LIMIT 1",
+            [queue, connection.ops.adapt_datetimefield_value(now)],
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else None
 
 
 def _messages() -> Any:
