@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv
@@ -98,6 +99,26 @@ class Reader:
                 f"NMS_{name} holds a user name, password or fragment; leave it out."
             )
         return value
+
+
+def documented_proxy(environ: Mapping[str, str]) -> str:
+    """Return the address of the proxy that the documented ``PROXY_*`` variables name.
+
+    Empty unless ``PROXY_ENABLE`` is true and ``PROXY_HOST`` is set. Certificates are
+    verified whatever ``PROXY_SSL_VERIFY`` says.
+    """
+
+    def value(*names: str) -> str:
+        return next((environ[name] for name in names if environ.get(name)), "")
+
+    host = value("PROXY_HOST")
+    if value("PROXY_ENABLE").lower() not in ("true", "1", "yes", "on") or not host:
+        return ""
+    scheme, port = value("PROXY_PROTOCOL") or "http", value("PROXY_PORT")
+    user = quote(value("PROXY_USERNAME", "PROXY_AUTH_USERNAME"), safe="")
+    password = quote(value("PROXY_PASSWORD", "PROXY_AUTH_PASSWORD"), safe="")
+    login = f"{user}:{password}@" if user else ""
+    return f"{scheme.lower()}://{login}{host}{f':{port}' if port else ''}"
 
 
 def kept_secret(path: Path, make: str = "") -> str:

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu.transport import TRANSPORT_ALIASES
 
 from nms_admin import logs
-from nms_admin.env import Reader, kept_secret
+from nms_admin.env import Reader, documented_proxy, kept_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"][
@@ -88,7 +88,7 @@ NMS_JWKS_FILE = read.text(
 )
 NMS_JWT_ALGORITHMS = read.names("JWT_ALGORITHMS", "RS512")
 NMS_F5_API_KEY = read.text("F5_API_KEY")
-NMS_PROXY_URL = read.text("PROXY_URL")
+NMS_PROXY_URL = read.text("PROXY_URL") or documented_proxy(os.environ)
 NMS_CA_BUNDLE = read.text("CA_BUNDLE")
 NMS_OPERATION_MODE = read.choice("OPERATION_MODE", "", ("connected", "disconnected"))
 NMS_API_VERSION = read.text("API_VERSION", "2.20.0")
