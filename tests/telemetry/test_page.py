@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from django.utils import timezone
 from audit.models import Record
 from common.models import Via
 from licensing import services as licensing
+from nms_admin import celery_app
 from telemetry import delivery, services
 from telemetry.models import Batch, DailyCount, Event
 from tests import make
@@ -326,3 +328,17 @@ def test_nothing_of_the_person_host_or_product_is_in_what_is_sent(
         assert mark.encode() not in everything
     assert b"core" not in arrival.body
     assert datetime.now(UTC).strftime("%Y").encode() in arrival.body
+
+
+def test_without_a_broker_capture_and_pages_work_and_do_not_wait(
+    signed_in, otto, licensed, receiver, clock, monkeypatch
+) -> None:
+    monkeypatch.setitem(celery_app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    client = signed_in(otto)
+    start = time.monotonic()
+    record(1, clock.now)
+    assert text(client.get(PAGE))
+    answer = client.post(f"{PAGE}/try-now", follow=True)
+    assert "It will be sent within a minute." in text(answer)
+    assert time.monotonic() - start < 3
+    assert delivery.deliver(timezone.now) == 2
