@@ -15,8 +15,10 @@ from django.core.checks import CheckMessage, Error, register
 
 from licensing.keys import key_set
 
+TAG = "nms"
 
-@register
+
+@register(TAG)
 def settings_fit(**_: Any) -> list[CheckMessage]:
     """Return what is wrong with the NMS_* settings taken together."""
     return [*_network(), *_files(), *_keys()]

@@ -41,7 +41,7 @@ def all_processes() -> list[Process]:
         ),
     ]
     if settings.SANDBOX:
-        found.insert(0, _sandbox())
+        found.insert(1, _sandbox())
     return found
 
 

@@ -22,6 +22,7 @@ from typing import NoReturn
 
 GRACE_SECONDS = 8.0
 LONGEST_WAIT_SECONDS = 10.0
+STAGGER_SECONDS = 1.5  # the first one serves sooner when the others let it start
 _PR_SET_PDEATHSIG = 1
 
 
@@ -56,7 +57,11 @@ class Supervisor:
         commands: Iterable[tuple[str, Sequence[str]]],
         say: Callable[[str], None],
     ) -> None:
-        self.children = [Child(name, command) for name, command in commands]
+        now = time.monotonic()
+        self.children = [
+            Child(name, command, start_after=now + index * STAGGER_SECONDS)
+            for index, (name, command) in enumerate(commands)
+        ]
         self.say = say
         self.stopping = False
 

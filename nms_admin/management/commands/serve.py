@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import os
 import socket
 from pathlib import Path
 from typing import IO, Any
 
+import structlog
 from django.conf import settings
+from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from django.utils import timezone
 
 from nms_admin import setup_code, start_up, supervisor
+from nms_admin.checks import TAG
 from nms_admin.processes import Process, all_processes
 
 
@@ -28,7 +30,7 @@ class Command(BaseCommand):
         for port in _ports():
             _refuse_taken(port)
         _refuse_unbuilt()
-        call_command("check", fail_level="ERROR", stdout=io.StringIO())
+        _refuse_misfit()
         call_command("migrate", verbosity=0, interactive=False)
         start_up.prepare(timezone.now())
         processes = all_processes()
@@ -85,6 +87,16 @@ def _refuse_unbuilt() -> None:
             "The front end is not built. Start with `make run`, or build it with"
             " `make staticfiles/.collected`."
         )
+
+
+def _refuse_misfit() -> None:
+    """Refuse settings that contradict each other; warn about what may be meant."""
+    found = run_checks(tags=[TAG])
+    log = structlog.get_logger(__name__)
+    for message in found:
+        log.warning("setting", id=message.id, says=message.msg, hint=message.hint)
+    if errors := [message for message in found if message.is_serious()]:
+        raise CommandError(" ".join(f"{one.msg} {one.hint}" for one in errors))
 
 
 def _ports() -> list[tuple[str, int, str]]:
