@@ -9,5 +9,6 @@ globals().update(
 )
 INSTALLED_APPS = [*product.INSTALLED_APPS, "django.contrib.admin", "bench"]
 ROOT_URLCONF = "bench.urls"
+TEMPLATES = [{**product.TEMPLATES[0], "APP_DIRS": True}]
 ALLOWED_HOSTS = ["127.0.0.1"]
 MIGRATION_MODULES = {"bench": None}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import Count, Max, Min, Sum
 from django.utils import timezone
 
@@ -53,8 +53,7 @@ class Waiting:
 def record(point: DataPoint, *, now: datetime) -> bool:
     """Put one event into the outbox, in the caller's transaction; say whether it was.
 
-    Nothing is written while Continuous Connection is off. A database error is logged
-    and never reaches the caller: a full disk must not lock anybody out.
+    Nothing is written while Continuous Connection is off.
 
     Args:
         point: One of ``telemetry.catalog.POINTS``.
@@ -62,17 +61,14 @@ def record(point: DataPoint, *, now: datetime) -> bool:
 
     Raises:
         ValueError: The data point is not in the catalogue.
+        DatabaseError: It was not recorded; whoever records a fact of somebody else
+            does so in a savepoint and goes on (``telemetry.receivers``).
     """
     if catalog.BY_NAME.get(point.name) is not point:
         raise ValueError(f"{point.name!r} is not in the catalogue")
-    try:
-        with transaction.atomic():
-            if not licensing.connection_on():
-                return False
-            Event.objects.create(data_point=point.name, occurred_at=now)
-    except DatabaseError:
-        log.exception("event.not_recorded", data_point=point.name)
+    if not licensing.connection_on():
         return False
+    Event.objects.create(data_point=point.name, occurred_at=now)
     return True
 
 
