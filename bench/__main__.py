@@ -25,7 +25,8 @@ synchronous_commit on; SQLite in WAL mode with synchronous=FULL. Load before and
 - *capture*: 7 rounds of 500 transactions. `record()` includes the question whether
   Continuous Connection is on, which the hand-written INSERT does not ask.
 - *License page*: 7 rounds of 150 requests over one keep-alive connection to gunicorn
-  with one gthread worker, no license applied; the peers run in the same server.
+  with one gthread worker, no license applied and interaction data off; the peers run
+  in the same server. The admin form shows six fields of a user.
 - *first load*: everything the page names, as sent (gzip); the fonts apart.
 """
 

@@ -18,8 +18,10 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.utils import timezone
 
+from analytics import services as analytics
 from bench.report import Row, median, ratios
 from common import setup
+from common.models import Via
 from common.roles import Role
 from nms_admin.models import User
 
@@ -33,6 +35,9 @@ def _signed_in() -> tuple[User, str]:
     row = setup.current()
     row.claimed_at = row.finished_at = timezone.now()
     row.save()
+    analytics.set_choice(
+        collect=False, by="bench", via=Via.SETTINGS, now=timezone.now()
+    )
     user = User.objects.create_superuser("bench", password="x", role=Role.ADMINISTRATOR)
     store = import_module(settings.SESSION_ENGINE).SessionStore()
     store[SESSION_KEY] = str(user.pk)

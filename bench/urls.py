@@ -9,7 +9,14 @@ from django.urls import path
 from nms_admin.models import User
 from nms_admin.urls import urlpatterns as product
 
-admin.site.register(User)
+
+class PlainForm(admin.ModelAdmin):
+    """The text fields of a user; without the long list of permissions."""
+
+    fields = ("username", "email", "first_name", "last_name", "role", "is_active")
+
+
+admin.site.register(User, PlainForm)
 
 
 def floor(request: HttpRequest) -> HttpResponse:

@@ -35,6 +35,13 @@ def is_on() -> bool:
     return newest[1]
 
 
+def says(newest: ConnectionChoice | None) -> bool:
+    """Return what ``is_on`` does, for an answer that was read already."""
+    if settings.DO_NOT_TRACK:
+        return False
+    return newest.value if newest else True
+
+
 def number() -> int:
     """Return the number of the answer in force; 0 when there is none."""
     return ConnectionChoice.objects.values_list("pk", flat=True).first() or 0

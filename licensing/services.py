@@ -46,6 +46,15 @@ class Terms:
     bearer: bool
 
 
+@dataclass(frozen=True)
+class Standing:
+    """The license in force, how it stands, and under what events go out."""
+
+    license: License | None
+    state: State
+    terms: Terms
+
+
 def current() -> License | None:
     """Return the license in force, whatever its state; None when there is none."""
     return License.objects.filter(current=True).first()
@@ -58,17 +67,26 @@ def history() -> list[License]:
 
 def state(now: datetime) -> State:
     """Return how the current license stands at ``now``."""
-    return state_of(current(), now)
+    return standing(now).state
 
 
 def delivery_terms(now: datetime) -> Terms:
     """Return whether events may go out, under which subscription, and since when."""
+    return standing(now).terms
+
+
+def standing(now: datetime) -> Standing:
+    """Return the current license, its state and the terms it gives, read at once."""
     row = Setup.objects.filter(pk=1).first() or Setup()
     found = current()
     mode = settings.NMS_OPERATION_MODE or row.operation_mode
     now_is = states.state_at(
         checking.facts_of(found), now, disconnected=mode == "disconnected"
     )
+    return Standing(found, now_is, _terms(row, mode, found, now_is))
+
+
+def _terms(row: Setup, mode: str, found: License | None, now_is: State) -> Terms:
     hold = _hold(row, mode, found, now_is)
     if hold or found is None:
         subscription = found.subscription_id if found else None

@@ -122,9 +122,9 @@ def _day(day: object) -> str:
     return f"{day:%d %b %Y}".lstrip("0") if day else ""
 
 
-def license_stat(state: State) -> dict[str, str]:
+def license_stat(standing: licensing.Standing) -> dict[str, str]:
     """Return kind, value and note of the license's number on Overview."""
-    found = licensing.current()
+    found, state = standing.license, standing.state
     if found is None:
         return {
             "kind": "warn",

@@ -198,9 +198,9 @@ def ask_again(request: HtmxRequest) -> HttpResponse:
 
 
 def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
-    found = licensing.current()
-    state = licensing.state_of(found, now)
-    terms = licensing.delivery_terms(now)
+    standing = licensing.standing(now)
+    found, state, terms = standing.license, standing.state, standing.terms
+    choice, editable = connection.choice(), may(request.user, Role.ADMINISTRATOR)
     wrong = found.check_error if found else ""
     checked = found is not None and found.checked_at is not None
     kind, word = stories.pill(state, checked=checked, check_error=wrong)
@@ -211,11 +211,11 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
         "pill": {"kind": kind, "text": word},
         "story": _story(found, state),
         "hold": stories.HOLDS.get(terms.hold or "", ""),
-        "connection": {"on": licensing.connection_on(), "row": connection.choice()},
+        "connection": {"on": connection.says(choice), "row": choice},
         "locked": settings.DO_NOT_TRACK,
-        "editable": may(request.user, Role.ADMINISTRATOR),
-        "administrators": ", ".join(people.administrators()),
-        "waiting": telemetry.waiting(now),
+        "editable": editable,
+        "administrators": "" if editable else ", ".join(people.administrators()),
+        "waiting": telemetry.waiting(now, terms),
         "tabs": _tabs("ui-license"),
         "activation": _activation(found, now),
         "entitlements_public": bool(settings.NMS_ENTITLEMENTS_URL),

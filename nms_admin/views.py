@@ -37,13 +37,13 @@ def front_door(_request: HttpRequest) -> HttpResponse:
 def overview(request: HttpRequest) -> HttpResponse:
     """Show the state of license, delivery and choices, and what was done last."""
     now = timezone.now()
-    state = licensing.state(now)
+    standing = licensing.standing(now)
     context: dict[str, Any] = {
         "now": now,
-        "license": attention.license_stat(state),
-        "notes": attention.notes(state, now),
+        "license": attention.license_stat(standing),
+        "notes": attention.notes(standing.state, now),
         "connection_on": licensing.connection_on(),
-        "waiting": telemetry.waiting(now),
+        "waiting": telemetry.waiting(now, standing.terms),
         "last_accepted": _last_accepted(),
         "interaction_on": analytics.is_on(),
         "activity": [activity.line(row) for row in Record.objects.all()[:RECENT]],

@@ -83,9 +83,11 @@ def installed(now: datetime) -> bool:
     return True
 
 
-def waiting(now: datetime | None = None) -> Waiting:
-    """Return what waits to be sent, and since when."""
-    hold = licensing.delivery_terms(now or timezone.now()).hold
+def waiting(
+    now: datetime | None = None, terms: licensing.Terms | None = None
+) -> Waiting:
+    """Return what waits to be sent, and since when; ``terms`` when they are known."""
+    hold = (terms or licensing.delivery_terms(now or timezone.now())).hold
     events = Event.objects.aggregate(n=Count("pk"), since=Min("occurred_at"))
     batches = Batch.objects.unsettled().aggregate(
         n=Count("pk"), events=Sum("event_count"), since=Min("oldest_at")

@@ -57,7 +57,7 @@ def page(request: HtmxRequest) -> HttpResponse:
         "now": now,
         "terms": terms,
         "on": licensing.connection_on(),
-        "waiting": services.waiting(now),
+        "waiting": services.waiting(now, terms),
         "totals": ledger.totals(DAYS, now),
         "trouble": _trouble(),
         "points": _points(now),
