@@ -46,7 +46,7 @@ PAGE_VIEW = DataPoint(
     label="Page view",
     trigger="Somebody opens a page of this console",
     purpose="Which pages are used, and in which order",
-    since="0.0.1",
+    since="0.1.0",
     fields=(
         *_envelope("pv", "A page view"),
         Field(
@@ -68,7 +68,7 @@ CLICK = DataPoint(
     label="Click",
     trigger="Somebody selects a link or button that bears a fixed name",
     purpose="Which controls are used",
-    since="0.0.1",
+    since="0.1.0",
     fields=(
         *_envelope("se", "An event on a page"),
         Field(name="se_ca", type="string", example="click", purpose="Always click"),

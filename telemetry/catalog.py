@@ -64,7 +64,7 @@ def _point(name: str, label: str, trigger: str, purpose: str) -> DataPoint:
         trigger=trigger,
         purpose=purpose,
         fields=(replace(RECORD[0], example=name), *RECORD[1:]),
-        since="0.0.1",
+        since="0.1.0",
     )
 
 

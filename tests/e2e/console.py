@@ -154,19 +154,17 @@ class Console:
         assert not check or done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
-    def pid_of(self, words: str) -> int:
-        """Return the process of this installation whose command holds ``words``."""
+    def process_list(self) -> str:
+        """Return commands and environments of every process of this installation."""
         marker = f"NMS_DATA_DIR={self.folder}".encode()
+        found = []
         for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
-                ours = marker in (entry / "environ").read_bytes().split(b"\0")
-                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                continue
-            of_serve = self.process is not None and parent == self.process.pid
-            if ours and of_serve and words.encode() in command:
-                return int(entry.name)
-        raise AssertionError(f"no process with {words!r} in its command")
+            if entry.name.isdigit():
+                try:
+                    environment = (entry / "environ").read_bytes()
+                    if marker in environment.split(b"\0"):
+                        found += [(entry / "cmdline").read_bytes(), environment]
+                except OSError:
+                    continue
+        assert len(found) > 8, "serve runs at least five processes"
+        return b"\n".join(found).decode(errors="replace")

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from redis import Redis
 
 from sandbox.faults import parse_rules
 from sandbox.server import Sandbox
@@ -207,3 +208,26 @@ def test_a_token_never_stands_in_the_log_or_the_queue(installation, tmp_path) ->
     for path in tmp_path.rglob("*"):
         if path.is_file():
             assert bearer.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.e2e
+def test_a_worker_on_redis_delivers_and_a_flushed_queue_costs_nothing(
+    installation,
+) -> None:
+    url = os.environ.get("NMS_TEST_REDIS_URL")
+    if not url:
+        pytest.skip("NMS_TEST_REDIS_URL is not set: run by scripts/with_servers.py")
+    installation.environment["NMS_BROKER_URL"] = url
+    installation.run("from telemetry import tasks; assert tasks.nudge()")
+    Redis.from_url(url).flushall()  # what was asked for is forgotten
+    installation.start_worker()
+    installation.run("from telemetry import tasks; assert tasks.nudge()")
+    until(
+        installation,
+        60,
+        "the receipt is stored",
+        lambda: "batch.acknowledged" in installation.log.read_text(),
+    )
+    stats = installation.box.store.stats()
+    assert stats["records_unique"] >= 3
+    assert stats["records_duplicated"] == 0
