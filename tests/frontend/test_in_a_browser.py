@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from nms_admin.models import User
 from tests.browser import listen, violations
@@ -116,7 +116,7 @@ def test_password_can_be_shown(visit: Open) -> None:
 def test_copying_is_announced(visit: Open) -> None:
     page = visit("shell", permissions=["clipboard-read", "clipboard-write"])
     page.click("[data-copy=payload]")
-    page.wait_for_function("document.getElementById('live').textContent === 'Copied'")
+    expect(page.locator("#live")).to_have_text("Copied")
     assert "nms-telemetry" in page.evaluate("navigator.clipboard.readText()")
 
 
@@ -152,9 +152,7 @@ def test_the_end_of_the_session_is_announced_and_put_off(visit: Open) -> None:
     assert violations(page) == []
     with page.expect_request("**/parts/forms?ends=100"):
         page.click("[data-stay]")
-    page.wait_for_function(
-        "document.getElementById('live').textContent === 'You stay signed in'"
-    )
+    expect(page.locator("#live")).to_have_text("You stay signed in")
 
 
 def test_all_controls_are_there_without_javascript(visit: Open) -> None:
