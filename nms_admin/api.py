@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
@@ -28,6 +29,7 @@ class Compact(JSONRenderer):
 
 api = NinjaAPI(
     title="NGINX Management Suite admin",
+    version=settings.VERSION,
     docs_url=None,
     openapi_url=None,
     auth=Basic(),

@@ -9,6 +9,9 @@ from django.urls import reverse
 
 from egress.models import Gate, Pause
 from licensing import services as licensing
+from licensing import stories
+from licensing.keys import key_set
+from licensing.models import License
 from licensing.states import State
 from telemetry.delivery import DESTINATION
 from telemetry.models import Batch, ProcessRun
@@ -28,9 +31,9 @@ class Note:
     label: str
 
 
-def notes(state: State, now: datetime) -> list[Note]:
+def notes(standing: licensing.Standing, now: datetime) -> list[Note]:
     """Return what needs attention now, the gravest first; empty when nothing does."""
-    found = [*_license(state), *_delivery(), *_processes(now)]
+    found = [*_license(standing), *_delivery(), *_processes(now)]
     grave = ("bad", "warn", "info")
     return sorted(found, key=lambda note: grave.index(note.kind))
 
@@ -41,50 +44,26 @@ def alive(now: datetime) -> set[str]:
     return set(running.values_list("name", flat=True))
 
 
-def _license(state: State) -> list[Note]:
+def license_story(found: License | None, state: State) -> stories.Story | None:
+    """Return what is to be said about the license; None when all is well."""
+    if found and found.kind == License.Kind.SMIME:
+        return stories.smime_story(found.subscription_id)
+    wrong = found.check_error if found else ""
+    return stories.story(state, check_error=wrong, no_keys=key_set().problem)
+
+
+def _license(standing: licensing.Standing) -> list[Note]:
     url = reverse("ui-license")
-    ends, grace = _day(state.ends_on), _day(state.grace_ends_on)
-    texts = {
-        "none": (
-            "info",
+    if standing.license is None:
+        title, body = (
             "No license yet",
             "Events are held on this server until one is added.",
-            "Add a license",
-        ),
-        "waiting": (
-            "warn",
-            "The license waits for F5’s keys",
-            "It is stored and inactive. Set NMS_JWKS_FILE to the key file.",
-            "View license",
-        ),
-        "not_yet_valid": (
-            "warn",
-            "The license is not valid yet",
-            "Events are held until it starts. Check the clock if that is wrong.",
-            "View license",
-        ),
-        "grace": (
-            "warn",
-            "The license has ended; grace goes on",
-            f"It ended on {ends}. Everything works until {grace}.",
-            "Replace license",
-        ),
-        "expired": (
-            "bad",
-            "The license and its grace have ended",
-            f"Grace ended on {grace}. Events are held until a new one is added.",
-            "Replace license",
-        ),
-    }
-    if state.phase in texts:
-        kind, title, body, label = texts[state.phase]
-        return [Note(kind, title, body, url, label)]
-    if state.warn_stage:
-        title = f"The license ends in {state.days_left} days"
-        body = f"It is valid through {ends}. Download the new one from MyF5."
-        kind = "info" if state.warn_stage == 60 else "warn"
-        return [Note(kind, title, body, url, "View license")]
-    return []
+        )
+        return [Note("info", title, body, url, "Add a license")]
+    story = license_story(standing.license, standing.state)
+    if story is None:
+        return []
+    return [Note(story.kind, story.title, story.body, url, "View license")]
 
 
 def _delivery() -> list[Note]:

@@ -41,11 +41,10 @@ from egress import destinations
 from licensing import connection, entitlements, stories, tasks
 from licensing import services as licensing
 from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
-from licensing.keys import key_set
 from licensing.models import License
 from licensing.reading import MOST_BYTES
-from licensing.states import State
 from nms_admin import people
+from nms_admin.attention import license_story
 from telemetry import services as telemetry
 
 SLOW_AFTER = timedelta(seconds=60)
@@ -209,7 +208,7 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
         "name": licensing.name_of(found) if found else "",
         "state": state,
         "pill": {"kind": kind, "text": word},
-        "story": _story(found, state),
+        "story": license_story(found, state),
         "hold": stories.HOLDS.get(terms.hold or "", ""),
         "connection": {"on": connection.says(choice), "row": choice},
         "locked": settings.DO_NOT_TRACK,
@@ -223,13 +222,6 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
     if found:
         context["entitlements"] = list(found.entitlements.all())
     return context
-
-
-def _story(found: License | None, state: State) -> stories.Story | None:
-    if found and found.kind == License.Kind.SMIME:
-        return stories.smime_story(found.subscription_id)
-    wrong = found.check_error if found else ""
-    return stories.story(state, check_error=wrong, no_keys=key_set().problem)
 
 
 def _tabs(current: str) -> list[dict[str, Any]]:

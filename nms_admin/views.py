@@ -41,7 +41,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "now": now,
         "license": attention.license_stat(standing),
-        "notes": attention.notes(standing.state, now),
+        "notes": attention.notes(standing, now),
         "connection_on": licensing.connection_on(),
         "waiting": telemetry.waiting(now, standing.terms),
         "last_accepted": _last_accepted(),

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+import time_machine
+from django.test import Client
+
+from audit import services as audit
+from egress.models import Pause
+from licensing import services as licensing
+from nms_admin import activity, attention
+from telemetry import processes
+from telemetry.models import ProcessRun
+from tests import make
+
+
+@pytest.fixture
+def running(finished: None, now: datetime) -> None:
+    for name in ("integrations", "scheduler"):
+        processes.started(name, now)
+
+
+def titles(now: datetime) -> list[str]:
+    return [note.title for note in attention.notes(licensing.standing(now), now)]
+
+
+def test_without_a_license_overview_leads_to_adding_one(running, now) -> None:
+    (note,) = attention.notes(licensing.standing(now), now)
+    assert (note.kind, note.title) == ("info", "No license yet")
+
+
+def test_with_everything_in_order_nothing_needs_attention(running, now) -> None:
+    make.license(now)
+    assert titles(now) == []
+
+
+def test_a_license_about_to_end_says_so_here_as_on_its_own_page(running, now) -> None:
+    make.license(now, days=20)
+    assert titles(now) == ["License expires in 20 days"]
+
+
+def test_a_silent_process_is_named_after_three_minutes(running, now) -> None:
+    make.license(now)
+    ProcessRun.objects.filter(name="scheduler").update(
+        seen_at=now - timedelta(minutes=4)
+    )
+    assert titles(now) == ["Not running: scheduler"]
+
+
+def test_the_gravest_stands_first(running, now) -> None:
+    make.license(now, days=50)
+    Pause.objects.create(pk="telemetry", paused_at=now, status=401)
+    assert titles(now) == ["Sending is paused", "License expires in 50 days"]
+
+
+def test_an_action_without_a_sentence_shows_its_code(db, now) -> None:
+    row = audit.record("something.new", now=now, actor="ada", subject="it")
+    assert activity.line(row).sentence == "ada: something.new it"
+
+
+def test_overview_shows_who_did_what(running, signed_in, vera, now) -> None:
+    audit.record("license.applied", now=now, actor="ada", subject="SBX-1")
+    with time_machine.travel(now, tick=False):
+        client: Client = signed_in(vera)
+        page = client.get("/ui/").content.decode()
+    assert "ada added the license SBX-1" in page
+    assert "No license yet" in page
