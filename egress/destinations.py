@@ -12,7 +12,9 @@ _SETTINGS = {
     "telemetry": "NMS_TELEMETRY_URL",
     "entitlements": "NMS_ENTITLEMENTS_URL",
     "keys": "NMS_JWKS_URL",
+    "usage": "NMS_F5_API_URL",
 }
+_PATHS = {"usage": "/entitlements/telemetry/bulk"}  # after the address of the setting
 
 
 @dataclass(frozen=True)
@@ -47,4 +49,4 @@ def find(name: str) -> Destination | None:
         KeyError: There is no destination of that name.
     """
     url = getattr(settings, _SETTINGS[name])
-    return Destination(name, url) if url else None
+    return Destination(name, url + _PATHS.get(name, "")) if url else None

@@ -15,11 +15,16 @@ from nms_admin import sessions
 
 # heading -> (label, route, icon)
 NAVIGATION = {
-    "Monitor": [("Overview", "ui-overview", "layout-dashboard")],
+    "Monitor": [
+        ("Overview", "ui-overview", "layout-dashboard"),
+        ("Data planes", "ui-data-planes", "server-2"),
+        ("NGINX usage", "ui-nginx-usage", "chart-bar"),
+    ],
     "Settings": [
         ("License", "ui-license", "certificate"),
         ("Telemetry", "ui-telemetry", "antenna-bars-5"),
         ("Web analytics", "ui-web-analytics", "click"),
+        ("Connectivity", "ui-connectivity", "plug-connected"),
         ("Users and roles", "ui-users", "users"),
     ],
 }

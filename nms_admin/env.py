@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -68,6 +69,19 @@ class Reader:
         """Return a list written with commas; empty when nothing is set."""
         parts = self.text(name, default).split(",")
         return [part.strip() for part in parts if part.strip()]
+
+    def networks(self, name: str, default: str = "") -> list[str]:
+        """Return addresses and ranges (CIDR) written with commas."""
+        found = self.names(name, default)
+        for one in found:
+            try:
+                ip_network(one, strict=False)
+            except ValueError as error:
+                raise ImproperlyConfigured(
+                    f"NMS_{name} holds {one!r}; write addresses or ranges such as "
+                    "10.0.0.0/8, with commas."
+                ) from error
+        return found
 
     def database(self, name: str) -> dict[str, Any]:
         """Return Django's settings for a database written as an address."""

@@ -93,6 +93,11 @@ NMS_CA_BUNDLE = read.text("CA_BUNDLE")
 NMS_OPERATION_MODE = read.choice("OPERATION_MODE", "", ("connected", "disconnected"))
 NMS_API_VERSION = read.text("API_VERSION", "2.20.0")
 
+# Data planes: where agents and NGINX report to this server, what goes on from here
+NMS_DPM_BIND = read.text("DPM_BIND", "127.0.0.1:8443")
+NMS_INTAKE_ALLOW = read.networks("INTAKE_ALLOW", "127.0.0.0/8,::1")
+NMS_USAGE_DETAIL = read.choice("USAGE_DETAIL", "totals", ("totals", "instances"))
+
 # What waits, how long it is kept
 NMS_HOLD_WINDOW = read.duration("HOLD_WINDOW", "24h", most=timedelta(days=30))
 NMS_RETENTION_DAYS = read.number("RETENTION_DAYS", 400, low=30, high=4000)
@@ -138,6 +143,8 @@ INSTALLED_APPS = [
     "egress",
     "licensing",
     "analytics",
+    "dataplanes",
+    "usage",
     "telemetry",
     "nms_admin",
 ]
