@@ -14,6 +14,12 @@ _SETTINGS = {
     "keys": "NMS_JWKS_URL",
     "usage": "NMS_F5_API_URL",
 }
+LIVE_HOSTS = ("product.apis.f5.com", "product-s.apis.f5.com")
+_OVERRIDES = {
+    "telemetry": "Telemetry",
+    "entitlements": "Entitlements",
+    "keys": "License keys",
+}
 _PATHS = {"usage": "/entitlements/telemetry/bulk"}  # after the address of the setting
 
 
@@ -27,9 +33,17 @@ class Destination:
     @property
     def host(self) -> str:
         """Return ``host:port``, the key of the gate and the name people are shown."""
-        parts = urlsplit(self.url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return f"{parts.hostname}:{port}"
+        return f"{self.hostname}:{self.port}"
+
+    @property
+    def hostname(self) -> str:
+        """Return the name or address without its port."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Return the port, that of the scheme when none is written."""
+        return urlsplit(self.url).port or (443 if self.encrypted else 80)
 
     @property
     def encrypted(self) -> bool:
@@ -40,6 +54,58 @@ class Destination:
     def local(self) -> bool:
         """Return whether it stands on this host."""
         return urlsplit(self.url).hostname in LOOPBACK
+
+
+@dataclass(frozen=True)
+class Target(Destination):
+    """One address that is checked when somebody asks, and what it is for."""
+
+    purpose: str
+
+    @property
+    def path(self) -> str:
+        """Return the path that is asked for; it never leads to a call of ours."""
+        return urlsplit(self.url).path or "/"
+
+    @property
+    def authority(self) -> str:
+        """Return the host as it stands in the ``Host`` header."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def in_range(self) -> bool:
+        """Return whether the vendor says its address lies in the published range."""
+        return self.hostname in LIVE_HOSTS
+
+
+def targets() -> list[Target]:
+    """Return what a check connects to: the vendor's two addresses, and overrides.
+
+    An override whose host is one of the others is not listed again.
+    """
+    found = [
+        Target("api", settings.NMS_F5_API_URL, "License, usage reports, telemetry"),
+        Target("secure-api", settings.NMS_F5_SECURE_API_URL, "Checked only"),
+    ]
+    for name, purpose in _OVERRIDES.items():
+        destination = find(name)
+        if destination and destination.host not in {one.host for one in found}:
+            base = urlsplit(destination.url)._replace(path="/", query="").geturl()
+            found.append(Target(name, base, purpose))
+    return found
+
+
+def masked(address: str) -> str:
+    """Return a proxy's address without the user name and password in it.
+
+    Example:
+        >>> masked("http://ada:secret@proxy.example:3128")
+        'http://•••@proxy.example:3128'
+    """
+    parts = urlsplit(address)
+    if "@" not in parts.netloc:
+        return address
+    return f"{parts.scheme}://•••@{parts.netloc.rpartition('@')[2]}"
 
 
 def find(name: str) -> Destination | None:

@@ -66,3 +66,17 @@ class Attempt(models.Model):
             models.Index(fields=["kind", "item", "started_at"]),
             models.Index(fields=["started_at"]),
         ]
+
+
+class CheckRun(models.Model):
+    """One time somebody asked whether the vendor's addresses are reached.
+
+    ``results`` holds one object per target, with its five steps as far as they are.
+    """
+
+    asked_at = models.DateTimeField()
+    asked_by = models.CharField(max_length=150)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    way = models.CharField(max_length=300)
+    results = models.JSONField(default=list)

@@ -147,7 +147,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 @lru_cache(maxsize=4)
-def _trust(bundle: str) -> ssl.SSLContext:
+def trust(bundle: str) -> ssl.SSLContext:
     """Return a context that trusts the system's authorities and those of ``bundle``."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -165,15 +165,15 @@ class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Use our pools and our context."""
         super().init_poolmanager(
-            *args, **kwargs, ssl_context=_trust(settings.NMS_CA_BUNDLE)
+            *args, **kwargs, ssl_context=trust(settings.NMS_CA_BUNDLE)
         )
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Use them through the proxy as well."""
-        trust = _trust(settings.NMS_CA_BUNDLE)
+        context = trust(settings.NMS_CA_BUNDLE)
         manager = super().proxy_manager_for(
-            proxy, **kwargs, ssl_context=trust, proxy_ssl_context=trust
+            proxy, **kwargs, ssl_context=context, proxy_ssl_context=context
         )
         manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
         return manager

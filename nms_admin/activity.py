@@ -10,6 +10,7 @@ from audit.models import Record
 SENTENCES = {
     "connection.off": "{actor} turned Continuous Connection off",
     "connection.on": "{actor} turned Continuous Connection on",
+    "connectivity.checked": "{actor} ran the connectivity checks",
     "delivery.sent": "This server sent something out",
     "interaction-data.off": "{actor} turned interaction data off for all users",
     "interaction-data.on": "{actor} turned interaction data on for all users",

@@ -24,6 +24,11 @@ app.conf.beat_schedule = {
         "schedule": 15.0,
         "options": {"expires": 14},
     },
+    "checks": {
+        "task": "egress.tasks.sweep",
+        "schedule": 15.0,
+        "options": {"expires": 14},
+    },
     "prune": {
         "task": "telemetry.tasks.prune",
         "schedule": 3600.0,

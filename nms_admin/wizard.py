@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
@@ -26,6 +25,7 @@ from common.access import client_address, may, public, sign_in_first
 from common.http import HtmxRequest
 from common.models import Setup, Via
 from common.roles import Role
+from egress.destinations import masked
 from licensing import services as licensing
 from licensing import tasks
 from licensing.errors import LicenseRejected
@@ -204,19 +204,6 @@ def _store_privacy(
         if interaction:
             analytics.set_choice(collect=interaction == ["on"], **who)
         first_run.answered("Privacy", by.now)
-
-
-def masked(address: str) -> str:
-    """Return a proxy's address without the user name and password in it.
-
-    Example:
-        >>> masked("http://ada:secret@proxy.example:3128")
-        'http://•••@proxy.example:3128'
-    """
-    parts = urlsplit(address)
-    if "@" not in parts.netloc:
-        return address
-    return f"{parts.scheme}://•••@{parts.netloc.rpartition('@')[2]}"
 
 
 def connectivity(request: HtmxRequest, _row: Setup) -> HttpResponse:
