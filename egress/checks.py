@@ -24,6 +24,7 @@ Clock = Callable[[], datetime]
 TAKEN_WITHIN = timedelta(minutes=5)
 ENDS_WITHIN = timedelta(minutes=2)
 KEPT = 20
+WORDS = {"passed": "ok", "warning": "warn", "failed": "FAIL", "not_run": "-"}
 
 
 def ask(*, by: str, via: str, address: str, now: datetime) -> CheckRun:
@@ -128,11 +129,26 @@ def verdict(result: dict[str, Any]) -> str:
     return "warning" if "warning" in states else "passed"
 
 
+def text(found: CheckRun) -> str:
+    """Return a run as plain text, to copy into a ticket."""
+    lines = [f"{found.asked_at:%Y-%m-%d %H:%M} UTC, {found.way}"]
+    for one in found.results:
+        lines += ["", f"{one['label']} ({one['purpose']})"]
+        lines += [line(Step(**step)) for step in one["steps"]]
+    return "\n".join(lines)
+
+
+def line(step: Step) -> str:
+    """Return one step as a line of text, with what to do when something is wrong."""
+    word = WORDS[step.state]
+    advice = f"\n          {step.happened} {step.todo}" if step.code else ""
+    return f"  {word:<8}{step.name:<7}{step.found}{advice}"
+
+
 def _result(target: Target) -> dict[str, Any]:
-    shown = target.path if target.name == "secure-api" else ""
     return {
         "name": target.name,
-        "label": target.host + shown.rstrip("/"),
+        "label": target.label,
         "purpose": target.purpose,
         "steps": [],
     }

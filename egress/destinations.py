@@ -14,12 +14,15 @@ _SETTINGS = {
     "keys": "NMS_JWKS_URL",
     "usage": "NMS_F5_API_URL",
 }
-LIVE_HOSTS = ("product.apis.f5.com", "product-s.apis.f5.com")
-_OVERRIDES = {
-    "telemetry": "Telemetry",
+LABELS = {
+    "telemetry": "Telemetry events",
     "entitlements": "Entitlements",
     "keys": "License keys",
+    "usage": "Usage reports",
 }
+SECURE = "secure-api"
+LIVE_HOSTS = ("product.apis.f5.com", "product-s.apis.f5.com")
+_OVERRIDES = ("telemetry", "entitlements", "keys")
 _PATHS = {"usage": "/entitlements/telemetry/bulk"}  # after the address of the setting
 
 
@@ -46,6 +49,11 @@ class Destination:
         return urlsplit(self.url).port or (443 if self.encrypted else 80)
 
     @property
+    def label(self) -> str:
+        """Return what people call it."""
+        return LABELS[self.name]
+
+    @property
     def encrypted(self) -> bool:
         """Return whether it is reached by TLS."""
         return urlsplit(self.url).scheme == "https"
@@ -63,6 +71,11 @@ class Target(Destination):
     purpose: str
 
     @property
+    def label(self) -> str:
+        """Return the host, with the path where the vendor names one."""
+        return f"{self.host}{self.path if self.name == SECURE else ''}"
+
+    @property
     def path(self) -> str:
         """Return the path that is asked for; it never leads to a call of ours."""
         return urlsplit(self.url).path or "/"
@@ -78,6 +91,12 @@ class Target(Destination):
         return self.hostname in LIVE_HOSTS
 
 
+def configured() -> list[Destination]:
+    """Return every destination whose address is set."""
+    found = [find(name) for name in _SETTINGS]
+    return [one for one in found if one]
+
+
 def targets() -> list[Target]:
     """Return what a check connects to: the vendor's two addresses, and overrides.
 
@@ -85,13 +104,13 @@ def targets() -> list[Target]:
     """
     found = [
         Target("api", settings.NMS_F5_API_URL, "License, usage reports, telemetry"),
-        Target("secure-api", settings.NMS_F5_SECURE_API_URL, "Checked only"),
+        Target(SECURE, settings.NMS_F5_SECURE_API_URL, "Checked only"),
     ]
-    for name, purpose in _OVERRIDES.items():
+    for name in _OVERRIDES:
         destination = find(name)
         if destination and destination.host not in {one.host for one in found}:
             base = urlsplit(destination.url)._replace(path="/", query="").geturl()
-            found.append(Target(name, base, purpose))
+            found.append(Target(name, base, LABELS[name]))
     return found
 
 

@@ -29,11 +29,11 @@ class Pass:
     probe: uuid.UUID | None
 
 
-def enter(host: str, now: datetime) -> Pass | None:
+def enter(host: str, now: datetime, lease: timedelta = PROBE_LEASE) -> Pass | None:
     """Return a pass for one call, or None while the gate is closed.
 
     After a failure there is one pass at a time, claimed by a conditional UPDATE; that
-    of a worker that died becomes free again after 40 seconds.
+    of a worker that died becomes free again after ``lease``.
     """
     gate = Gate.objects.filter(pk=host).first()
     if gate is None or gate.failures == 0:
@@ -42,7 +42,7 @@ def enter(host: str, now: datetime) -> Pass | None:
     free = Q(probe=None) | Q(probe_until__lte=now)
     claimed = Gate.objects.filter(
         free, pk=host, failures=gate.failures, closed_until__lte=now
-    ).update(probe=probe, probe_until=now + PROBE_LEASE)
+    ).update(probe=probe, probe_until=now + lease)
     return Pass(host, gate.failures, probe) if claimed else None
 
 

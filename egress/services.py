@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
@@ -49,6 +49,8 @@ def send(
     allowed: Callable[[], bool],
     accept: Callable[[Answer], T],
     clock: Clock,
+    content_type: str = "application/json",
+    deadline: timedelta = transport.DEADLINE,
 ) -> T:
     """Send an item once, outside any transaction, and return what was accepted.
 
@@ -61,6 +63,7 @@ def send(
         accept: Returns what the item's owner makes of a 2xx answer, or raises
             ``TransientError`` when it is no acceptance.
         clock: Returns the time.
+        deadline: For the whole call; the caller's lease must outlive it.
 
     Raises:
         NotAllowed: Nothing was sent.
@@ -73,7 +76,13 @@ def send(
         destination,
         ticket,
         lambda: transport.post(
-            destination, item.body, headers=headers, key=item.key, allowed=allowed
+            destination,
+            item.body,
+            headers=headers,
+            key=item.key,
+            allowed=allowed,
+            content_type=content_type,
+            deadline=deadline,
         ),
         accept,
         clock,
@@ -89,16 +98,27 @@ def ask(
     allowed: Callable[[], bool],
     accept: Callable[[Answer], T],
     clock: Clock,
+    deadline: timedelta = transport.DEADLINE,
+    limit: int = transport.LIMIT,
 ) -> T:
     """Ask a destination for something (GET) and return what was accepted.
 
     Written down, judged and raising like ``send``; the item's body is empty.
+
+    Args:
+        limit: The longest body that is read, in bytes.
     """
     return _exchange(
         item,
         destination,
         ticket,
-        lambda: transport.get(destination, headers=headers, allowed=allowed),
+        lambda: transport.get(
+            destination,
+            headers=headers,
+            allowed=allowed,
+            deadline=deadline,
+            limit=limit,
+        ),
         accept,
         clock,
     )

@@ -37,6 +37,8 @@ OPEN_ROUTES = {
     "interaction-data-opt-out",
     "interaction-data-choice",
     "interaction-data-permission",
+    "connectivity-run",
+    "connectivity-results",
 }
 UNFINISHED = {
     "message": "Set-up is not finished. Open /setup/ in a browser.",

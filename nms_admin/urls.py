@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("ui/docs/openapi.json", views.api_schema, name="ui-docs-schema"),
     path("", include("telemetry.urls")),
     path("", include("nms_admin.license_urls")),
+    path("", include("nms_admin.connectivity_urls")),
     path("api/liveness/<str:name>", views.liveness, name="liveness"),
     path("api/platform/v1/", api.urls),
     path("api/<path:rest>", views.no_such_call, name="no-such-call"),

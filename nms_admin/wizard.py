@@ -25,12 +25,12 @@ from common.access import client_address, may, public, sign_in_first
 from common.http import HtmxRequest
 from common.models import Setup, Via
 from common.roles import Role
-from egress.destinations import masked
 from licensing import services as licensing
 from licensing import tasks
 from licensing.errors import LicenseRejected
 from licensing.reading import MOST_BYTES
 from nms_admin import first_run, lockout, people, setup_code
+from nms_admin.connectivity import in_force, results_context
 from nms_admin.models import User
 from nms_admin.setup_forms import AdministratorForm
 from nms_admin.sign_in import begin_session, locked_sentence
@@ -221,9 +221,9 @@ def connectivity(request: HtmxRequest, _row: Setup) -> HttpResponse:
     context = {
         "mode": setup.operation_mode(),
         "locked": locked,
-        "proxy": masked(settings.NMS_PROXY_URL),
-        "ca_bundle": settings.NMS_CA_BUNDLE,
         "addresses": _addresses(),
+        **in_force(),
+        **results_context(request, timezone.now()),
     }
     return _show(request, 3, context, 422 if request.method == "POST" else 200)
 

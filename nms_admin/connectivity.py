@@ -1,0 +1,184 @@
+"""Settings > Connectivity: what must be open, and whether it is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseStopPolling
+
+from common import setup
+from common.access import client_address, may, operator_required, sign_in_required
+from common.http import HtmxRequest
+from common.models import Via
+from common.roles import Role
+from egress import checks, destinations, firewall, gate, tasks
+from egress.models import Attempt, CheckRun
+from egress.probes import NAMES
+
+PILLS = {
+    "passed": ("ok", "Reachable"),
+    "warning": ("warn", "Reachable, with a warning"),
+    "failed": ("bad", "Not reached"),
+    "running": ("info", "Checking"),
+}
+GOING = ("waiting", "running")
+LATELY = 200
+
+
+@sign_in_required
+@require_safe
+def page(request: HtmxRequest) -> HttpResponse:
+    """Show the last checks, what must be open, rules for it, and what deliveries met."""
+    kind = request.GET.get("firewall", "")
+    kind = kind if kind in firewall.KINDS else next(iter(firewall.KINDS))
+    context = results_context(request, timezone.now()) | in_force()
+    context |= {
+        "range": firewall.RANGE,
+        "kinds": [(key, firewall.label(key)) for key in firewall.KINDS],
+        "kind": kind,
+        "kind_label": firewall.label(kind),
+        "rules": firewall.rules(kind),
+        "dpm": settings.NMS_DPM_BIND,
+        "public_url": settings.NMS_PUBLIC_URL,
+        "collector": settings.NMS_COLLECTOR_URL,
+        "deliveries": _deliveries(),
+    }
+    return render(request, "connectivity/page.html", context)
+
+
+@operator_required
+@require_POST
+def run(request: HtmxRequest) -> HttpResponse:
+    """Store that the checks are wanted and wake a worker; nothing is contacted here."""
+    now, finished = timezone.now(), setup.finished_at()
+    if setup.operation_mode() == "disconnected" and "anyway" not in request.POST:
+        messages.error(
+            request, "Checks are off in disconnected mode. Nothing was contacted."
+        )
+    else:
+        asked = checks.ask(
+            by=request.user.get_username(),
+            via=Via.SETTINGS if finished else Via.WIZARD,
+            address=client_address(request),
+            now=now,
+        )
+        tasks.nudge(asked.pk)
+    if request.htmx:
+        context = results_context(request, now)
+        return render(request, "connectivity/_results.html", context)
+    return _back()
+
+
+@sign_in_required
+@require_safe
+def results(request: HtmxRequest) -> HttpResponse:
+    """Show how far the checks are; the last answer ends the polling (286)."""
+    if not request.htmx:
+        return _back()
+    context = results_context(request, timezone.now())
+    found = context["run"]
+    going = found is not None and found["going"]
+    if going and request.GET.get("seen") == found["key"]:
+        return HttpResponse(status=204)
+    status = 200 if going else HttpResponseStopPolling.status_code
+    return render(request, "connectivity/_results.html", context, status=status)
+
+
+def results_context(request: HtmxRequest, now: datetime) -> dict[str, Any]:
+    """Return what ``connectivity/_results.html`` asks, also inside the set-up."""
+    found = checks.newest()
+    return {
+        "run": _run(found, now) if found else None,
+        "may_run": may(request.user, Role.OPERATOR),
+        "in_setup": setup.finished_at() is None,
+        "live_hosts": destinations.LIVE_HOSTS if settings.SANDBOX else (),
+    }
+
+
+def in_force() -> dict[str, str]:
+    """Return the proxy and the certificates in force, without a password."""
+    return {
+        "proxy": destinations.masked(settings.NMS_PROXY_URL),
+        "ca_bundle": settings.NMS_CA_BUNDLE,
+    }
+
+
+def _back() -> HttpResponse:
+    if setup.finished_at() is None:
+        return redirect("setup-step", number=3)
+    return redirect("ui-connectivity")
+
+
+def _run(found: CheckRun, now: datetime) -> dict[str, Any]:
+    """Return a run for the page; ``key`` names what is shown, for polling."""
+    state = checks.state(found, now)
+    going = state in GOING
+    targets = [_target(one, going=going) for one in found.results]
+    count = sum(len(one["steps"]) for one in found.results)
+    failed = [one for one in targets if one["verdict"] == "failed"]
+    wrong = [step for one in found.results for step in one["steps"] if step["code"]]
+    return {
+        "row": found,
+        "state": state,
+        "going": going,
+        "key": f"{found.pk}-{state}-{count}",
+        "targets": targets,
+        "failed": len(failed),
+        "wrong": list({step["happened"]: step for step in wrong}.values()),
+        "range": _range(found),
+        "text": checks.text(found),
+    }
+
+
+def _target(result: dict[str, Any], *, going: bool) -> dict[str, Any]:
+    verdict = checks.verdict(result)
+    if verdict == "running" and not going:
+        pill = ("", "Not run")
+    else:
+        pill = PILLS[verdict]
+    steps = list(result["steps"])
+    for at, name in enumerate(NAMES[len(steps) :]):
+        now = going and at == 0
+        state, found = ("running", "Running") if now else ("not_run", "Not run")
+        steps.append({"name": name, "state": state, "found": found})
+    return {**result, "steps": steps, "verdict": verdict, "pill": pill}
+
+
+def _range(found: CheckRun) -> str:
+    """Return whether the vendor's addresses lie in the published range.
+
+    Empty while it is not known: in sandbox mode, through a proxy, without DNS.
+    """
+    names = [
+        step
+        for one in found.results
+        if one["label"].partition(":")[0] in destinations.LIVE_HOSTS
+        for step in one["steps"][:1]
+        if step["state"] in ("passed", "warning")
+    ]
+    if not names or not found.way.startswith("direct"):
+        return ""
+    return "out" if any(step["code"] for step in names) else "in"
+
+
+def _deliveries() -> list[dict[str, Any]]:
+    """Return, per destination, its gate and the last try among the newest ones."""
+    last: dict[str, Attempt] = {}
+    for one in Attempt.objects.order_by("-started_at")[:LATELY]:
+        last.setdefault(one.destination, one)
+    return [
+        {
+            "destination": one,
+            "gate": gate.state(one.host),
+            "pause": gate.paused(one.name),
+            "last": last.get(one.name),
+        }
+        for one in destinations.configured()
+    ]

@@ -1,0 +1,224 @@
+"""Settings > Connectivity: asked by a person, run by a worker, shown to everybody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import time_machine
+from django.test import Client
+from django.utils import timezone
+
+from audit.models import Record
+from egress import checks, destinations, firewall, gate, tasks
+from egress.errors import TransientError
+from egress.models import CheckRun
+from nms_admin import setup_code
+from sandbox.faults import parse_rules
+from sandbox.server import Sandbox
+from tests.conftest import PASSWORD
+from tests.outbound import connections
+
+PAGE = "/ui/settings/connectivity"
+
+
+@pytest.fixture
+def vendor(tmp_path: Path, settings) -> Iterator[Sandbox]:
+    """The test receiver, and settings that lead to it."""
+    with Sandbox(tmp_path / "sandbox") as box:
+        base = f"http://localhost:{box.vendor.port}"
+        settings.NMS_F5_API_URL = f"{base}/ee/v1"
+        settings.NMS_F5_SECURE_API_URL = f"{base}/ee"
+        settings.NMS_TELEMETRY_URL = f"{base}/ee/v1/telemetry"
+        settings.NMS_ENTITLEMENTS_URL = f"{base}/ee/v1/entitlements"
+        settings.NMS_JWKS_URL = f"{base}/ee/v1/keys/jwks"
+        yield box
+
+
+def text(response) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", response.content.decode()).split())
+
+
+def work() -> int:
+    """Do what the sweep of a worker does."""
+    return checks.run_waiting(timezone.now)
+
+
+def test_before_anybody_asked_nothing_is_contacted(otto, signed_in, vendor) -> None:
+    with connections() as seen:
+        page = text(signed_in(otto).get(PAGE))
+        assert work() == 0
+    assert "Nothing is contacted before somebody selects Run checks." in page
+    assert seen == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_run_checks_is_asked_in_the_page_and_run_by_a_worker(
+    otto, signed_in, vendor
+) -> None:
+    client = signed_in(otto)
+    with connections() as seen:
+        assert client.post(f"{PAGE}/run")["Location"] == PAGE
+    assert seen == []
+    assert "Checking" in text(client.get(PAGE))
+    assert work() == 1
+    page = text(client.get(PAGE))
+    assert page.count("Reachable") == 2
+    assert "404 as expected" in page
+    assert "by otto · direct, no proxy" in page
+    assert "product-s.apis.f5.com:443 Checked in live mode" in page
+    assert [one.method for one in vendor.store.arrivals()] == ["HEAD", "HEAD"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_checks_run_once_however_many_workers_take_them(otto, signed_in, vendor):
+    signed_in(otto).post(f"{PAGE}/run")
+    run = CheckRun.objects.get()
+    assert tasks.check(run.pk) is True
+    before = len(vendor.store.arrivals())
+    assert tasks.check(run.pk) is False
+    assert work() == 0
+    assert len(vendor.store.arrivals()) == before == 2
+
+
+def test_asking_twice_asks_once(otto, signed_in, vendor) -> None:
+    client = signed_in(otto)
+    client.post(f"{PAGE}/run")
+    client.post(f"{PAGE}/run")
+    assert CheckRun.objects.count() == 1
+    actions = Record.objects.filter(action="connectivity.checked")
+    assert [(one.actor, one.via) for one in actions] == [("otto", "settings")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failure_says_what_happened_and_what_to_do(ada, signed_in, vendor, settings):
+    settings.NMS_F5_SECURE_API_URL = "https://no-such-host.invalid/ee"
+    client = signed_in(ada)
+    client.post(f"{PAGE}/run")
+    work()
+    page = text(client.get(PAGE))
+    assert "1 of 2 addresses cannot be reached" in page
+    assert "The name no-such-host.invalid cannot be resolved." in page
+    assert "Not reached" in page
+    assert page.count("Not run") >= 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_follows_the_checks_and_then_stops_asking(otto, signed_in, vendor):
+    client, htmx = signed_in(otto), {"HX-Request": "true"}
+    shown = client.post(f"{PAGE}/run", headers=htmx).content.decode()
+    address = re.search(r'hx-get="([^"]+)" hx-trigger="every 500ms"', shown)[1]
+    assert client.get(address, headers=htmx).status_code == 204
+    work()
+    last = client.get(address, headers=htmx)
+    assert last.status_code == 286
+    assert "hx-get" not in last.content.decode()
+
+
+def test_checks_nobody_took_within_five_minutes_are_never_run(otto, signed_in, vendor):
+    client = signed_in(otto)
+    client.post(f"{PAGE}/run")
+    with time_machine.travel(timezone.now() + timedelta(minutes=5, seconds=1)):
+        assert work() == 0
+        page = text(client.get(PAGE))
+    assert "The checks did not start" in page
+    assert vendor.store.arrivals() == []
+
+
+def test_a_worker_that_ended_is_named(otto, signed_in, vendor) -> None:
+    client = signed_in(otto)
+    client.post(f"{PAGE}/run")
+    CheckRun.objects.update(started_at=timezone.now() - timedelta(minutes=3))
+    assert "The checks broke off" in text(client.get(PAGE))
+
+
+def test_disconnected_checks_are_off_until_somebody_wants_them_once(
+    otto, signed_in, vendor, settings
+) -> None:
+    settings.NMS_OPERATION_MODE = "disconnected"
+    client = signed_in(otto)
+    page = text(client.get(PAGE))
+    assert "Checks are off in disconnected mode" in page
+    assert "Run once anyway" in page
+    client.post(f"{PAGE}/run")
+    assert CheckRun.objects.count() == 0
+    client.post(f"{PAGE}/run", {"anyway": "1"})
+    assert CheckRun.objects.count() == 1
+
+
+def test_a_viewer_reads_the_results_and_cannot_run_them(vera, signed_in) -> None:
+    page = text(signed_in(vera).get(PAGE))
+    assert "Only an operator can run the checks" in page
+    assert "Run checks" not in page.replace("selects Run checks", "")
+
+
+def test_the_newest_twenty_runs_are_kept(otto, signed_in, vendor) -> None:
+    client = signed_in(otto)
+    for _ in range(22):
+        client.post(f"{PAGE}/run")
+        CheckRun.objects.update(started_at=timezone.now(), finished_at=timezone.now())
+    assert CheckRun.objects.count() == 20
+
+
+@pytest.mark.parametrize("kind", list(firewall.KINDS))
+def test_each_firewall_has_its_tab_and_its_rules(vera, signed_in, kind) -> None:
+    page = signed_in(vera).get(PAGE, {"firewall": kind})
+    shown = page.content.decode()
+    assert re.search(rf'id="firewall-{kind}"[^>]* aria-current="true"', shown)
+    assert (
+        "159.60.126.0/25" in re.search(r"<pre id=\"firewall.*?</pre>", shown, re.S)[0]
+    )
+
+
+def test_an_unknown_tab_shows_the_first(vera, signed_in) -> None:
+    shown = signed_in(vera).get(PAGE, {"firewall": "<x>"}).content.decode()
+    assert "nft insert rule" in shown
+
+
+def test_the_page_says_what_must_be_open_and_what_is_in_force(
+    vera, signed_in, settings
+) -> None:
+    settings.NMS_PROXY_URL = "http://ada:pr0xy-secret@proxy.example:3128"
+    page = text(signed_in(vera).get(PAGE))
+    for words in ("product.apis.f5.com", "product-s.apis.f5.com/ee", "159.60.126.0/25"):
+        assert words in page
+    assert settings.NMS_DPM_BIND in page
+    assert settings.NMS_COLLECTOR_URL in page
+    assert "http://•••@proxy.example:3128" in page
+    assert "pr0xy-secret" not in page
+
+
+def test_the_page_shows_what_real_deliveries_met(vera, signed_in, now) -> None:
+    host = destinations.find("telemetry").host
+    ticket = gate.enter(host, now)
+    gate.failed(ticket, TransientError("status_503", "It answered 503."), now)
+    page = text(signed_in(vera).get(PAGE))
+    assert "Waits It answered 503. Tried again after 23 Nov 2026" in page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_set_up_runs_the_same_checks_only_when_selected(vendor) -> None:
+    client = Client()
+    answers = {"code": setup_code.new_code(timezone.now()), "username": "ada"}
+    answers |= {"password": PASSWORD, "time_zone": "UTC", "email": ""}
+    client.post("/setup/1", answers)
+    client.post("/setup/2", {"connection": "on"})
+    assert "or select Run checks" in text(client.get("/setup/3"))
+    assert work() == 0
+    assert vendor.store.arrivals() == []
+    assert client.post(f"{PAGE}/run")["Location"] == "/setup/3"
+    vendor.faults.set(parse_rules([{"path": "/", "mode": "html"}]))
+    assert work() == 1
+    page = text(client.get("/setup/3"))
+    assert "2 of 2 addresses cannot be reached" in page
+    assert "Continue anyway" in page
+    assert client.get(PAGE)["Location"] == "/setup/"
+    assert Record.objects.get(action="connectivity.checked").via == "wizard"
+
+
+def test_a_stranger_cannot_run_checks_during_the_set_up(db, vendor) -> None:
+    assert Client().post(f"{PAGE}/run")["Location"].startswith("/login")
+    assert CheckRun.objects.count() == 0
