@@ -94,6 +94,37 @@ def check_header(token: str, *, jku: str, algorithms: Collection[str]) -> None:
     _check_header(read(token)[0], jku, algorithms)
 
 
+def signs(
+    signature: str, content: bytes, jwks: Mapping[str, Any], algorithms: Collection[str]
+) -> bool:
+    """Return whether a detached JWS is one of the vendor's over exactly ``content``.
+
+    Args:
+        signature: ``<header>..<signature>``; the header may hold alg, kid and typ.
+        jwks: A JSON Web Key Set; its keys are chosen by ``kid`` alone.
+        algorithms: Those allowed, of RS512, RS256 and ES256.
+
+    Source:
+        RFC 7515, appendix F
+    """
+    parts = signature.split(".")
+    if len(parts) != 3 or parts[1] or not all(map(_PART.fullmatch, parts[::2])):
+        return False
+    parts[1] = base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+    try:
+        header = _json(_decode(parts[0]), "header")
+        alg, kid = header.get("alg"), header.get("kid")
+        if set(header) - {"alg", "kid", "typ"} or not is_name(kid):
+            return False
+        if not isinstance(alg, str) or alg not in algorithms or alg not in _KEY_TYPES:
+            return False
+        key = _key(jwks, str(kid), alg)
+        jwt.PyJWS().decode(".".join(parts), key=key, algorithms=[alg])
+    except (LicenseRejected, jwt.PyJWTError, ValueError, TypeError):
+        return False
+    return True
+
+
 def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return header and payload of a token, strictly read and not yet trusted."""
     if len(token) > LONGEST:

@@ -451,3 +451,32 @@ def test_a_damaged_license_is_refused(token):
 @given(fuzz.odd_keys())
 def test_any_key_set_verifies_or_refuses(keys):
     outcome(signed(), keys)
+
+
+def detached(content: bytes, **header: object) -> str:
+    named = {"kid": "v1", **header}
+    whole = jwt.api_jws.encode(
+        content, make.private_key(), algorithm="RS512", headers=named
+    )
+    head, _, signature = whole.split(".")
+    return f"{head}..{signature}"
+
+
+def test_a_detached_signature_holds_for_exactly_its_content() -> None:
+    signature = detached(b'{"a":1}')
+    assert tokens.signs(signature, b'{"a":1}', make.jwks(), ["RS512"])
+    assert not tokens.signs(signature, b'{"a":2}', make.jwks(), ["RS512"])
+    assert not tokens.signs(signature, b'{"a":1}', make.jwks(), ["RS256"])
+    stranger = make.jwks(make.private_key("stranger"))
+    assert not tokens.signs(signature, b'{"a":1}', stranger, ["RS512"])
+
+
+@pytest.mark.parametrize("header", [{"kid": "v2"}, {"jku": "https://x"}, {"crit": []}])
+def test_a_detached_signature_with_another_header_does_not_hold(header) -> None:
+    signature = detached(b"{}", **header)
+    assert not tokens.signs(signature, b"{}", make.jwks(), ["RS512"])
+
+
+@pytest.mark.parametrize("text", ["", "..", "a.b.c", "e30..AAAA", "é..é", "e30.."])
+def test_what_is_no_detached_signature_does_not_hold(text) -> None:
+    assert not tokens.signs(text, b"{}", make.jwks(), ["RS512"])
