@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from celery import current_app
+from django.db import DatabaseError
 from kombu.exceptions import OperationalError
 
 log = structlog.get_logger(__name__)
@@ -26,5 +27,15 @@ def nudge(task: str, *arguments: Any) -> bool:
             )
     except (OperationalError, OSError) as error:
         log.warning("broker.unreachable", error=type(error).__name__)
+        return False
+    return True
+
+
+def broker_answers() -> bool:
+    """Return whether the broker can be connected to within a second."""
+    try:
+        with current_app.connection_for_write(connect_timeout=1) as connection:
+            connection.ensure_connection(max_retries=1, timeout=1)
+    except (OperationalError, DatabaseError, OSError):
         return False
     return True
