@@ -8,9 +8,12 @@ from datetime import datetime
 from audit.models import Record
 
 SENTENCES = {
+    "agent_token.issued": "{actor} issued the agent token {subject}",
+    "agent_token.revoked": "{actor} revoked the agent token {subject}",
     "connection.off": "{actor} turned Continuous Connection off",
     "connection.on": "{actor} turned Continuous Connection on",
     "connectivity.checked": "{actor} ran the connectivity checks",
+    "data_plane.removed": "{actor} removed the data plane {subject}",
     "delivery.sent": "This server sent something out",
     "interaction-data.off": "{actor} turned interaction data off for all users",
     "interaction-data.on": "{actor} turned interaction data on for all users",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
+from dataplanes import address
 from licensing.keys import key_set
 
 TAG = "nms"
@@ -21,7 +22,7 @@ TAG = "nms"
 @register(TAG)
 def settings_fit(**_: Any) -> list[CheckMessage]:
     """Return what is wrong with the NMS_* settings taken together."""
-    return [*_network(), *_files(), *_keys()]
+    return [*_network(), *_agents(), *_files(), *_keys()]
 
 
 def _network() -> Iterator[CheckMessage]:
@@ -34,7 +35,7 @@ def _network() -> Iterator[CheckMessage]:
                 hint="Write addresses such as 10.0.0.5 or 10.0.0.0/24, with commas.",
                 id="nms.E001",
             )
-    if not settings.HTTPS and not _is_loopback(settings.NMS_BIND):
+    if not settings.HTTPS and not address.is_loopback(settings.NMS_BIND):
         yield Error(
             f"NMS_BIND is {settings.NMS_BIND} and NMS_PUBLIC_URL is plain http.",
             hint="Plain http is for this host only: set NMS_TLS_CERT and NMS_TLS_KEY,"
@@ -49,6 +50,25 @@ def _network() -> Iterator[CheckMessage]:
             "NMS_PROXY_URL is not the address of a proxy.",
             hint="Write http://user:password@host:port; user and password if needed.",
             id="nms.E003",
+        )
+
+
+def _agents() -> Iterator[CheckMessage]:
+    try:
+        host, _ = address.bound()
+    except ValueError as error:
+        yield Error(
+            f"{error}, which is no address and port.",
+            hint="Write 127.0.0.1:8443, or [::1]:8443 for IPv6.",
+            id="nms.E008",
+        )
+        return
+    if not settings.NMS_TLS_CERT and not address.is_loopback(host):
+        yield Error(
+            f"NMS_DPM_BIND is {settings.NMS_DPM_BIND} and there is no NMS_TLS_CERT.",
+            hint="Agents send their token: set NMS_TLS_CERT and NMS_TLS_KEY, or listen"
+            " on 127.0.0.1 behind an NGINX that speaks TLS.",
+            id="nms.E009",
         )
 
 
@@ -89,10 +109,3 @@ def _keys() -> Iterator[CheckMessage]:
             hint="NMS_JWKS_FILE is the vendor's key set (JWKS) as a file.",
             id="nms.W007",
         )
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"

@@ -39,6 +39,11 @@ def all_processes() -> list[Process]:
             "wakes integrations up every 15 seconds (Celery beat)",
             _python("celery -A nms_admin beat -l WARNING --pidfile="),
         ),
+        Process(
+            "dpm",
+            f"where NGINX Agents register, at {settings.NMS_DPM_BIND}",
+            (sys.executable, str(settings.BASE_DIR / "manage.py"), "dpm"),
+        ),
     ]
     if settings.SANDBOX:
         found.insert(1, _sandbox())

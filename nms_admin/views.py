@@ -1,10 +1,9 @@
-"""Pages of the whole product: overview, help, the API's own page, liveness."""
+"""Pages of the whole product: overview, the API's own page, liveness."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -22,7 +21,7 @@ from telemetry import services as telemetry
 from telemetry.models import Batch
 
 RECENT = 8
-LIVENESS = ("core", "integrations")
+LIVENESS = ("core", "integrations", "dpm")
 
 
 @public
@@ -49,15 +48,6 @@ def overview(request: HttpRequest) -> HttpResponse:
         "activity": [activity.line(row) for row in Record.objects.all()[:RECENT]],
     }
     return render(request, "overview.html", context)
-
-
-@public
-@require_safe
-def help_page(request: HttpRequest) -> HttpResponse:
-    """Show what the badges, states and choices mean, and where to find what."""
-    template = "help.html" if request.user.is_authenticated else "help_public.html"
-    hours = int(settings.NMS_HOLD_WINDOW.total_seconds() // 3600)
-    return render(request, template, {"hold_window": f"{hours} hours"})
 
 
 @sign_in_required

@@ -110,13 +110,14 @@ def cpu_seconds(pids: list[int]) -> float:
 def main() -> None:
     """Run the story and compare it with its limits."""
     with tempfile.TemporaryDirectory(prefix="nms-smoke-") as folder:
-        core, vendor, collector = free_ports(3)
+        core, vendor, collector, agents = free_ports(4)
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("NMS_")},
             "NMS_DATA_DIR": folder,
             "NMS_PORT": str(core),
             "NMS_SANDBOX_PORT": str(vendor),
             "NMS_SANDBOX_COLLECTOR_PORT": str(collector),
+            "NMS_DPM_BIND": f"127.0.0.1:{agents}",
         }
         environment.pop("DO_NOT_TRACK", None)
         process, first = start(environment)

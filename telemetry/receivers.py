@@ -14,6 +14,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from common.signals import api_signed_in
+from dataplanes.signals import data_plane_registered
 from licensing import signals
 from telemetry import catalog, services
 
@@ -45,6 +46,13 @@ def on_api_sign_in(now: datetime, **_: Any) -> None:
     """An API client's credentials were verified afresh."""
     with _apart("event.not_recorded"):
         services.record(catalog.LOGIN, now=now)
+
+
+@receiver(data_plane_registered)
+def on_data_plane_registered(now: datetime, **_: Any) -> None:
+    """An agent registered for the first time; nothing about it is recorded."""
+    with _apart("event.not_recorded"):
+        services.record(catalog.DATA_PLANE_ADDED, now=now)
 
 
 @receiver(signals.license_changed)

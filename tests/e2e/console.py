@@ -81,16 +81,18 @@ class Console:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
-        self.port, vendor, collector = free_ports(3)
+        self.port, vendor, collector, agents = free_ports(4)
         self.base = f"http://127.0.0.1:{self.port}"
         self.collector = f"http://localhost:{collector}"
         self.sandbox = Sandbox(vendor)
+        self.agents = f"127.0.0.1:{agents}"
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("NMS_")},
             "NMS_DATA_DIR": str(folder),
             "NMS_PORT": str(self.port),
             "NMS_SANDBOX_PORT": str(vendor),
             "NMS_SANDBOX_COLLECTOR_PORT": str(collector),
+            "NMS_DPM_BIND": f"127.0.0.1:{agents}",
             **settings,
         }
         self.environment.pop("DJANGO_SETTINGS_MODULE", None)

@@ -16,21 +16,22 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from django.utils import timezone
 
+from dataplanes import address
 from nms_admin import setup_code, start_up, supervisor
 from nms_admin.checks import TAG
 from nms_admin.processes import Process, all_processes
 
 
 class Command(BaseCommand):
-    help = "Start core, integrations, scheduler and (in sandbox mode) the sandbox."
+    help = "Start core, integrations, scheduler, dpm and, in sandbox mode, the sandbox."
     requires_system_checks: list[str] = []
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         lock = _lock(settings.NMS_DATA_DIR)
+        _refuse_misfit()
         for port in _ports():
             _refuse_taken(port)
         _refuse_unbuilt()
-        _refuse_misfit()
         call_command("migrate", verbosity=0, interactive=False)
         start_up.prepare(timezone.now())
         processes = all_processes()
@@ -100,7 +101,10 @@ def _refuse_misfit() -> None:
 
 
 def _ports() -> list[tuple[str, int, str]]:
-    found = [(settings.NMS_BIND, settings.NMS_PORT, "NMS_PORT")]
+    found = [
+        (settings.NMS_BIND, settings.NMS_PORT, "NMS_PORT"),
+        (*address.bound(), "NMS_DPM_BIND"),
+    ]
     if settings.SANDBOX:
         found += [
             ("127.0.0.1", settings.NMS_SANDBOX_PORT, "NMS_SANDBOX_PORT"),
