@@ -6,13 +6,14 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from nms_admin import views
 from nms_admin.api import api
+from nms_admin.help import help_page
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.front_door, name="front-door"),
     path("", include("nms_admin.people_urls")),
     path("", include("analytics.urls")),
     path("ui/", views.overview, name="ui-overview"),
-    path("ui/help", views.help_page, name="ui-help"),
+    path("ui/help", help_page, name="ui-help"),
     path("ui/docs", views.api_page, name="ui-docs"),
     path("ui/docs/openapi.json", views.api_schema, name="ui-docs-schema"),
     path("", include("telemetry.urls")),
