@@ -1,4 +1,4 @@
-"""The Help page, and a walk through every numbered step of it."""
+"""The Help page: what it shows, and that what it shows is the document."""
 
 from __future__ import annotations
 
