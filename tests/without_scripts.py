@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from urllib.parse import urljoin
 
 from django.http import HttpResponse
 from django.test import Client
@@ -93,7 +94,8 @@ class Browser:
         assert found, f"no {name!r} among {self.names}"
         control = found[0]
         send = self.client.post if control.method == "post" else self.client.get
-        self._shown(send(control.address, control.fields, follow=True), control.address)
+        address = urljoin(self.address, control.address)
+        self._shown(send(address, control.fields or None, follow=True), address)
 
     def fill(self, **values: str) -> None:
         """Type into the fields of the page's forms."""

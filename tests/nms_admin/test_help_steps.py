@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import shlex
@@ -13,11 +14,15 @@ from urllib.parse import urlsplit
 
 import pytest
 import time_machine
+from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from analytics import services as analytics
+from egress import checks
 from licensing import services as licensing
 from nms_admin.help import PAGE
+from sandbox.server import Sandbox
 from telemetry import catalog
 from telemetry import services as telemetry
 from telemetry.models import DailyCount
@@ -48,8 +53,9 @@ def written() -> dict[Procedure, list[str]]:
 class World:
     """Ada at her browser and at her command line, in front of a licensed console."""
 
-    def __init__(self, now: datetime) -> None:
+    def __init__(self, now: datetime, vendor: Sandbox) -> None:
         self.now = now
+        self.vendor = vendor
         self.browser = Browser()
         self.text = ""  # of the step that is performed
 
@@ -76,11 +82,16 @@ class World:
         """Select what the step sets in bold letters."""
         self.browser.select(self.named_in_step())
 
+    def shell(self) -> str:
+        """Return the command that the step gives."""
+        found = re.search(r"```sh\n\s*(.*?)\n\s*```", self.text, re.DOTALL)
+        assert found, self.text
+        return found[1]
+
     def command(self) -> dict[str, Any]:
         """Run the curl command of the step, and return its JSON."""
-        found = re.search(r"```sh\n\s*(curl .*?)\n\s*```", self.text, re.DOTALL)
-        assert found, self.text
-        words = iter(shlex.split(found[1])[1:])
+        words = iter(shlex.split(self.shell()))
+        assert next(words) == "curl"
         method, data, headers, address = "GET", "", {}, ""
         for word in words:
             if word == "-X":
@@ -105,6 +116,7 @@ class World:
 
 
 PERFORMERS: dict[Step, Callable[[World], None]] = {}
+FIREWALL = "Firewall"
 TELEMETRY, OPT_OUT = "Enable or disable telemetry", "Opt out of web analytics"
 
 
@@ -171,6 +183,39 @@ def _see_by_the_api(world: World) -> None:
 def _on_by_the_api(world: World) -> None:
     assert instance(world.command())["telemetry"] is True
     assert licensing.connection_on()
+
+
+@step(FIREWALL, "Check from the console", 1)
+def _open_connectivity(world: World) -> None:
+    world.sign_in("otto")
+    world.follow()
+    assert "No checks yet." in world.browser.text
+    assert world.vendor.store.arrivals() == []
+
+
+@step(FIREWALL, "Check from the console", 2)
+def _run_checks(world: World) -> None:
+    world.select()
+    assert checks.run_waiting(timezone.now) == 1
+    world.browser.open("/ui/settings/connectivity")
+    assert world.browser.text.count("Reachable") == 2
+    assert len(world.vendor.store.arrivals()) == 2
+
+
+@step(FIREWALL, "Check from the console", 3)
+def _firewall_rules(world: World) -> None:
+    world.select()
+    assert "nft insert rule inet filter output ip daddr" in world.browser.text
+    assert "159.60.126.0/25" in world.browser.text
+
+
+@step(FIREWALL, "Check on the server", 1)
+def _doctor(world: World) -> None:
+    command = shlex.split(world.shell())
+    assert command[:2] == [".venv/bin/python", "manage.py"]
+    said = io.StringIO()
+    call_command(*command[2:], stdout=said)
+    assert "404 as expected" in said.getvalue()
 
 
 @step(OPT_OUT, "From the notice", 1)
@@ -252,14 +297,20 @@ def _me_again(world: World) -> None:
 
 
 @pytest.fixture
-def world(finished, ada, vera, now, settings):
+def world(finished, ada, otto, vera, now, settings, tmp_path):
     settings.NMS_COLLECTOR_URL = "http://localhost:8002"
-    with time_machine.travel(now, tick=False):
+    with Sandbox(tmp_path / "sandbox") as box, time_machine.travel(now, tick=False):
+        base = f"http://localhost:{box.vendor.port}/ee"
+        settings.NMS_F5_API_URL = f"{base}/v1"
+        settings.NMS_F5_SECURE_API_URL = base
+        settings.NMS_TELEMETRY_URL = f"{base}/v1/telemetry"
+        settings.NMS_ENTITLEMENTS_URL = f"{base}/v1/entitlements"
+        settings.NMS_JWKS_URL = f"{base}/v1/keys/jwks"
         make.license(now)
         for _ in range(2):
             telemetry.record(catalog.LOGIN, now=now)
         analytics.notice_rendered(to="ada", now=now)
-        yield World(now)
+        yield World(now, box)
 
 
 def test_each_step_has_a_performer_and_each_performer_a_step():
