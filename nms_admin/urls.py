@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.front_door, name="front-door"),
     path("", include("nms_admin.people_urls")),
     path("", include("analytics.urls")),
+    path("", include("dataplanes.urls")),
     path("ui/", views.overview, name="ui-overview"),
     path("ui/help", help_page, name="ui-help"),
     path("ui/docs", views.api_page, name="ui-docs"),
