@@ -29,8 +29,18 @@ app.conf.beat_schedule = {
         "schedule": 15.0,
         "options": {"expires": 14},
     },
+    "usage": {
+        "task": "usage.tasks.sweep",
+        "schedule": 15.0,
+        "options": {"expires": 14},
+    },
     "prune": {
         "task": "telemetry.tasks.prune",
+        "schedule": 3600.0,
+        "options": {"expires": 600},
+    },
+    "prune-usage": {
+        "task": "usage.tasks.prune",
         "schedule": 3600.0,
         "options": {"expires": 600},
     },

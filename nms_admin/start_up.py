@@ -13,6 +13,7 @@ from common import choices
 from common.models import Decision
 from licensing import connection
 from telemetry import services as telemetry
+from usage import reports
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,7 @@ def prepare(now: datetime) -> None:
     )
     if restored and sealed:  # first: switching off would count them as never sent
         discarded = telemetry.discard_before(sealed, now)
+        reports.begin_after(sealed)
     connection.check_restore(now)
     analytics.check_restore(now)
     if restored:

@@ -1,0 +1,147 @@
+"""What the vendor says of a report: read in memory, bound to it, never unpacked.
+
+The inside of F5's acknowledgement is not public. That of the sandbox is a ZIP of
+``acknowledgement.json`` and a detached JWS over its bytes; any other ZIP is kept as it
+came and shown as not checked. Pure.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from licensing import tokens
+from usage.errors import AcknowledgementRefused
+
+LARGEST = 2 * 1024 * 1024
+MOST_ENTRIES = 16
+_CONTENT = "acknowledgement.json"
+_SIGNATURE = "acknowledgement.jws"
+_ENCRYPTED = 0x1
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """What was said; ``checked`` is whether a signature of the vendor's holds.
+
+    ``receipt`` is empty when none could be read.
+    """
+
+    receipt: str
+    checked: bool
+
+
+def read(
+    body: bytes,
+    *,
+    report_id: str,
+    digest: str,
+    jwks: Mapping[str, Any] | None,
+    algorithms: Collection[str],
+) -> Acknowledgement:
+    """Return what an acknowledgement says of one report.
+
+    Args:
+        body: As it came, at most 2 MiB.
+        report_id: The report it must name.
+        digest: The SHA-256 of that report's manifest.
+        jwks: The vendor's keys; None when none are at hand: it is then not checked.
+        algorithms: Those a signature may have.
+
+    Raises:
+        AcknowledgementRefused: It is no ZIP of the allowed form (``not_a_zip``,
+            ``unsafe``), its content cannot be read (``content``), it belongs to another
+            report (``other_report``), or its signature does not hold (``signature``).
+
+    Source:
+        security.md, T4; decision 8
+    """
+    members = _members(body)
+    if _CONTENT not in members:
+        return Acknowledgement("", checked=False)
+    content = members[_CONTENT]
+    found = _object(content)
+    other = found.get("reportId")
+    if other != report_id or found.get("reportSha256") != digest:
+        named = str(other)[:36] if tokens.is_name(other) else "without a name"
+        if other == report_id:
+            named += ", but with other content"
+        _refuse(
+            "other_report",
+            f"The acknowledgement belongs to report {named}. Report {report_id} needs"
+            " one of its own.",
+        )
+    receipt = found.get("receiptId")
+    if not tokens.is_name(receipt):
+        _refuse("content", "The acknowledgement names no receipt.")
+    if jwks is None:
+        return Acknowledgement(str(receipt), checked=False)
+    signature = members.get(_SIGNATURE, b"").decode("ascii", "replace").strip()
+    if not tokens.signs(signature, content, jwks, algorithms):
+        _refuse(
+            "signature",
+            "The signature of the acknowledgement does not hold: it was changed, or"
+            " signed by somebody else.",
+        )
+    return Acknowledgement(str(receipt), checked=True)
+
+
+def _members(body: bytes) -> dict[str, bytes]:
+    """Return the two members we know, read within bounds; nothing is unpacked."""
+    if len(body) > LARGEST:
+        _refuse("unsafe", f"The file is longer than {LARGEST // 1024**2} MiB.")
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as opened:
+            entries = opened.infolist()
+            _check(entries)
+            known = [one for one in entries if one.filename in (_CONTENT, _SIGNATURE)]
+            return {one.filename: _read(opened, one) for one in known}
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+    ):
+        _refuse("not_a_zip", "The answer is not a .zip file (a captive portal?).")
+
+
+def _check(entries: list[zipfile.ZipInfo]) -> None:
+    names = [one.filename for one in entries]
+    if not 0 < len(names) <= MOST_ENTRIES or len(set(names)) != len(names):
+        _refuse("unsafe", f"The .zip must hold 1 to {MOST_ENTRIES} different files.")
+    if any(one.flag_bits & _ENCRYPTED for one in entries):
+        _refuse("unsafe", "The .zip is encrypted.")
+    if any(one.compress_type not in _METHODS for one in entries):
+        _refuse("unsafe", "The .zip is packed in a way that is not taken.")
+
+
+def _read(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Read at most what is allowed, whatever size the entry claims."""
+    with opened.open(entry) as member:
+        content = member.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        _refuse("unsafe", f"{entry.filename} is longer than {LARGEST // 1024**2} MiB.")
+    return content
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        _refuse("content", "The acknowledgement is not a JSON object.")
+    return found
+
+
+def _refuse(code: str, sentence: str) -> NoReturn:
+    raise AcknowledgementRefused(code, sentence)

@@ -1,0 +1,166 @@
+"""The bytes of a usage report: a ZIP of a manifest and a file of records.
+
+Pure. The same content gives the same bytes on every host: sorted members, fixed dates,
+a fixed order. Only what ``usage.catalog`` lists can be in it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from usage import catalog
+
+MANIFEST = "manifest.json"
+_DATE = (1980, 1, 1, 0, 0, 0)  # the first one a ZIP can hold
+
+
+@dataclass(frozen=True)
+class Count:
+    """How much of one feature was in use on one UTC day.
+
+    ``revises`` is the id of the report that said another number before; else empty.
+    """
+
+    day: date
+    feature: str
+    count: int
+    revises: str = ""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """In how many hours of one UTC day one instance was in use, and whether with WAF."""
+
+    day: date
+    instance: str
+    hours: int
+    waf: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heading:
+    """What the manifest says beside the records; digests are hex."""
+
+    report_id: str
+    sequence: int
+    subscription_id: str
+    detail: str
+    previous_digest: str  # empty in the first report
+    audit_head: str
+    token: str  # a secret; only the beginning of its digest is written
+
+
+@dataclass(frozen=True)
+class Document:
+    """A finished report: the whole ZIP, and the manifest and records inside it."""
+
+    archive: bytes
+    manifest: bytes
+    records: bytes
+
+    @property
+    def digest(self) -> str:
+        """Return the report's digest: the SHA-256 of its manifest."""
+        return hashlib.sha256(self.manifest).hexdigest()
+
+    @property
+    def file_sha256(self) -> str:
+        """Return the SHA-256 of the whole ZIP."""
+        return hashlib.sha256(self.archive).hexdigest()
+
+
+def build(
+    heading: Heading, counts: Sequence[Count], instances: Sequence[Instance] = ()
+) -> Document:
+    """Return a report; without records it holds the manifest alone.
+
+    Args:
+        counts: In any order, one per day and feature.
+        instances: Only with the detail ``instances``.
+    """
+    counts = sorted(counts, key=lambda one: (one.day, one.feature))
+    rows: list[dict[str, Any]] = [_count(one) for one in counts]
+    seen = sorted(instances, key=lambda one: (one.day, one.instance))
+    rows += [_instance(one) for one in seen]
+    records, files = canonical(rows), {}
+    if rows:
+        files[_name(heading)] = gzip.compress(records, 6, mtime=0)
+    days = [one.day for one in counts]
+    manifest = canonical(
+        {
+            "schemaVersion": catalog.VERSION,
+            "reportId": heading.report_id,
+            "sequence": heading.sequence,
+            "subscriptionId": heading.subscription_id,
+            "period": _period(days),
+            "detail": heading.detail,
+            "files": [_listed(name, body, rows) for name, body in files.items()],
+            "previousReportSha256": heading.previous_digest or None,
+            "auditHead": heading.audit_head,
+        }
+    )
+    return Document(_zip({MANIFEST: manifest, **files}), manifest, records)
+
+
+def canonical(value: object) -> bytes:
+    """Return JSON with sorted members and no spaces, in UTF-8."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    ).encode()
+
+
+def read(archive: bytes) -> Document:
+    """Return a report of ours from its stored bytes."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        names = opened.namelist()
+        records = b"".join(gzip.decompress(opened.read(name)) for name in names[1:])
+        return Document(archive, opened.read(MANIFEST), records or canonical([]))
+
+
+def _name(heading: Heading) -> str:
+    """Return a name that no other report uses: clients skip names they know."""
+    folder = hashlib.sha256(heading.token.encode()).hexdigest()[:16]
+    return f"usage/{folder}/usage-{heading.report_id}-01.gzip"
+
+
+def _listed(name: str, body: bytes, rows: Sequence[object]) -> dict[str, Any]:
+    digest = hashlib.sha256(body).hexdigest()
+    return {"name": name, "sha256": digest, "size": len(body), "records": len(rows)}
+
+
+def _period(days: Sequence[date]) -> dict[str, str] | None:
+    if not days:
+        return None
+    return {"firstDay": days[0].isoformat(), "lastDay": days[-1].isoformat()}
+
+
+def _count(one: Count) -> dict[str, Any]:
+    row = {"day": one.day.isoformat(), "feature": one.feature, "count": one.count}
+    return row | ({"revises": one.revises} if one.revises else {})
+
+
+def _instance(one: Instance) -> dict[str, Any]:
+    return {
+        "day": one.day.isoformat(),
+        "instance": one.instance,
+        "hours": one.hours,
+        "waf": one.waf,
+    }
+
+
+def _zip(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, body in files.items():
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.create_system, entry.external_attr = 3, 0o600 << 16
+            archive.writestr(entry, body, zipfile.ZIP_DEFLATED, compresslevel=6)
+    return packed.getvalue()

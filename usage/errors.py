@@ -1,0 +1,25 @@
+"""Why a message was turned away, or a report cannot be made."""
+
+from __future__ import annotations
+
+
+class ReportRefused(Exception):
+    """No usage report can be made or sent now; the sentence says what to do.
+
+    ``code`` is for programs: ``setup``, ``no_license``, ``license``, ``smime``,
+    ``disconnected`` or ``no_receiver``.
+    """
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+class AcknowledgementRefused(Exception):
+    """What came back is no acknowledgement of this report."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence

@@ -1,0 +1,29 @@
+"""What the workers are asked to do about usage: a name and a call each."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from common import tasks
+from usage import delivery, reports
+
+
+@shared_task(name="usage.tasks.sweep")
+def sweep() -> bool:
+    """Build the daily report when it is due, and send what may go."""
+    built = reports.build_due(timezone.now())
+    if again := delivery.deliver(timezone.now):
+        sweep.apply_async(countdown=again, expires=again + 14, retry=False)
+    return built is not None
+
+
+@shared_task(name="usage.tasks.prune")
+def prune() -> int:
+    """Delete what was reported before NMS_RETENTION_DAYS."""
+    return reports.prune(timezone.now())
+
+
+def nudge() -> bool:
+    """Ask for a delivery now; False when the broker is not there, the sweep follows."""
+    return tasks.nudge("usage.tasks.sweep")
