@@ -129,7 +129,8 @@ class _Probe:
         if found == NOT_USED:
             return Step(name, "not_run", found)
         ms = round((time.monotonic() - begun) * 1000)
-        return Step(name, "passed", f"{found}, {ms} ms" if found else f"{ms} ms", ms)
+        took = f"{ms or '<1'} ms"
+        return Step(name, "passed", f"{found}, {took}" if found else took, ms)
 
     def close(self) -> None:
         """End the connection, if there is one."""

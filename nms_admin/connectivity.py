@@ -28,6 +28,7 @@ PILLS = {
     "failed": ("bad", "Not reached"),
     "running": ("info", "Checking"),
 }
+ENDED = ("", "Not run")
 GOING = ("waiting", "running")
 LATELY = 200
 
@@ -119,15 +120,14 @@ def _back() -> HttpResponse:
 def _run(found: CheckRun, now: datetime) -> dict[str, Any]:
     """Return a run for the page; ``key`` names what is shown, for polling."""
     state = checks.state(found, now)
-    going = state in GOING
-    targets = [_target(one, going=going) for one in found.results]
+    targets = [_target(one, state) for one in found.results]
     count = sum(len(one["steps"]) for one in found.results)
     failed = [one for one in targets if one["verdict"] == "failed"]
     wrong = [step for one in found.results for step in one["steps"] if step["code"]]
     return {
         "row": found,
         "state": state,
-        "going": going,
+        "going": state in GOING,
         "key": f"{found.pk}-{state}-{count}",
         "targets": targets,
         "failed": len(failed),
@@ -137,17 +137,15 @@ def _run(found: CheckRun, now: datetime) -> dict[str, Any]:
     }
 
 
-def _target(result: dict[str, Any], *, going: bool) -> dict[str, Any]:
+def _target(result: dict[str, Any], state: str) -> dict[str, Any]:
+    """Return one target with all five steps, those to come as well."""
     verdict = checks.verdict(result)
-    if verdict == "running" and not going:
-        pill = ("", "Not run")
-    else:
-        pill = PILLS[verdict]
     steps = list(result["steps"])
-    for at, name in enumerate(NAMES[len(steps) :]):
-        now = going and at == 0
-        state, found = ("running", "Running") if now else ("not_run", "Not run")
-        steps.append({"name": name, "state": state, "found": found})
+    to_come = NAMES[len(steps) :] if verdict == "running" else ()
+    steps += [{"name": n, "state": "not_run", "found": "Not run"} for n in to_come]
+    if to_come and state == "running":
+        steps[-len(to_come)] |= {"state": "running", "found": "Running"}
+    pill = ENDED if to_come and state not in GOING else PILLS[verdict]
     return {**result, "steps": steps, "verdict": verdict, "pill": pill}
 
 

@@ -116,6 +116,7 @@ def test_the_page_follows_the_checks_and_then_stops_asking(otto, signed_in, vend
     last = client.get(address, headers=htmx)
     assert last.status_code == 286
     assert "hx-get" not in last.content.decode()
+    assert "The checks ended. All addresses are reached." in text(last)
 
 
 def test_checks_nobody_took_within_five_minutes_are_never_run(otto, signed_in, vendor):
