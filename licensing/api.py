@@ -25,6 +25,7 @@ from licensing import connection, services, tasks
 from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
 from licensing.models import License
 from licensing.reading import MOST_BYTES
+from licensing.signals import events_asked
 from licensing.states import State
 
 router = Router()
@@ -218,8 +219,15 @@ def _document(now: datetime) -> dict[str, Any]:
             "subscription": {"id": found.subscription_id if found else ""},
             "entitlement": {"features": _entitled(found, state)},
             "state": {"currentInstance": _instance(found, state)},
+            "events": _events(now),
         },
     }
+
+
+def _events(now: datetime) -> dict[str, int]:
+    """Return how many events wait and were discarded, from whoever keeps them."""
+    answers: Any = events_asked.send(sender=None, now=now)
+    return {name: number for _, found in answers for name, number in found.items()}
 
 
 def _word(found: License | None, state: State) -> str:

@@ -47,6 +47,18 @@ def number() -> int:
     return ConnectionChoice.objects.values_list("pk", flat=True).first() or 0
 
 
+def on_since() -> datetime | None:
+    """Return when it was turned on again after it was off; None when it never was off.
+
+    What happened before must not be sent, however late it reached the outbox.
+    """
+    off = ConnectionChoice.objects.filter(value=False).values_list("pk", flat=True)
+    if (last := off.first()) is None:
+        return None
+    after = ConnectionChoice.objects.filter(pk__gt=last).order_by("pk")
+    return after.values_list("decided_at", flat=True).first()
+
+
 def set_choice(
     *,
     on: bool,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +27,7 @@ log = structlog.get_logger(__name__)
 # What others ask about the choice, and about any license.
 connection_on = connection.is_on
 connection_number = connection.number
+connection_on_since = connection.on_since
 set_connection = connection.set_choice
 state_of = checking.state_of
 
@@ -109,6 +112,23 @@ def token(license_id: int) -> str:
         SealBroken: The key that sealed it is gone.
     """
     return unseal(License.objects.get(pk=license_id).sealed)
+
+
+@sensitive_variables("text")
+def is_ours(text: str, now: datetime) -> bool:
+    """Return whether a token is the license in force, or another of its subscription.
+
+    NGINX shows its license when it reports: the same file, or a newer one that was
+    renewed there first. That other one must be signed by the vendor.
+    """
+    found = current()
+    if found is None:
+        return False
+    digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()
+    if hmac.compare_digest(digest, found.digest):
+        return True
+    name = checking.subscription_of(text, now)
+    return bool(name) and name == found.subscription_id
 
 
 @sensitive_variables()

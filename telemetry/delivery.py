@@ -132,7 +132,6 @@ def sealable(now: datetime, terms: licensing.Terms, size: int = SIZE) -> list[An
 
 def _take(now: datetime, terms: licensing.Terms, size: int) -> list[Fact]:
     """Delete the next events and return them; those that may not go are counted."""
-    limit = outbox.cutoff(now, terms)
     while True:
         rows = sealable(now, terms, size)
         if rows:
@@ -142,7 +141,7 @@ def _take(now: datetime, terms: licensing.Terms, size: int) -> list[Fact]:
         if not first:
             return []
         stuck = Event.objects.filter(pk__in=first)
-        outbox.discard_events(stuck.filter(occurred_at__lt=limit), "waited too long")
+        outbox.discard_old(stuck, now, terms)
         outbox.discard_events(stuck, "not in the catalogue")
 
 

@@ -185,6 +185,13 @@ def counts(days: int, now: datetime) -> Days:
     )
 
 
+def discarded() -> dict[str, int]:
+    """Return how many events were ever discarded, by reason in alphabetical order."""
+    rows = DailyCount.objects.filter(outcome=DailyCount.Outcome.DISCARDED)
+    by_reason = rows.order_by("reason").values_list("reason")
+    return dict(by_reason.annotate(number=Sum("count")))
+
+
 @dataclass(frozen=True)
 class PointCount:
     """How often a data point was recorded lately, and when last."""

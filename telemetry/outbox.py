@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from egress.models import Attempt
+from licensing import services as licensing
 from licensing.services import Terms
 from telemetry import document
 from telemetry.models import Batch, Batches, DailyCount, Event, Installation
@@ -101,13 +102,25 @@ def cutoff(now: datetime, terms: Terms) -> datetime:
     """Return the moment before which no waiting event may have happened.
 
     Held events wait for the hold window. When the hold ends only those go out that
-    happened within the window before. Nothing unsent waits longer than 30 days.
+    happened within the window before. Nothing unsent waits longer than 30 days, and
+    nothing from before Continuous Connection was turned on again goes out.
     """
-    window = settings.NMS_HOLD_WINDOW
-    oldest = now - LONGEST_WAIT
-    if terms.hold:
-        return max(oldest, now - window)
-    return max(oldest, terms.released_at - window) if terms.released_at else oldest
+    begin = now if terms.hold else terms.released_at
+    limits = (
+        now - LONGEST_WAIT,
+        begin - settings.NMS_HOLD_WINDOW if begin else None,
+        licensing.connection_on_since(),
+    )
+    return max(limit for limit in limits if limit)
+
+
+def discard_old(events: QuerySet[Event], now: datetime, terms: Terms) -> int:
+    """Delete those of the events that may not go out any more; return how many."""
+    total = 0
+    if since := licensing.connection_on_since():
+        total += discard_events(events.filter(occurred_at__lt=since), "turned off")
+    old = events.filter(occurred_at__lt=cutoff(now, terms))
+    return total + discard_events(old, "waited too long")
 
 
 def discard_overdue(now: datetime, terms: Terms) -> int:
@@ -122,8 +135,7 @@ def discard_overdue(now: datetime, terms: Terms) -> int:
         first = Event.objects.order_by("pk").values_list("occurred_at", flat=True)
         total = 0
         if (oldest := first.first()) and oldest < limit:
-            overdue = Event.objects.filter(occurred_at__lt=limit)
-            total += discard_events(overdue, "waited too long")
+            total += discard_old(Event.objects.all(), now, terms)
         unsettled = Batch.objects.unsettled()
         _mark_ended(unsettled, now, terms)
         old = unsettled.filter(oldest_at__lt=now - LONGEST_WAIT)

@@ -62,6 +62,7 @@ def page(request: HtmxRequest) -> HttpResponse:
         "trouble": _trouble(),
         "points": _points(now),
         "plot": _plot(now, held=bool(terms.hold)),
+        "discarded": ledger.discarded(),
         "statuses": [(key, label) for key, (label, _) in ledger.STATUSES.items()],
         "preview": _preview(request, now),
         "hold_window": _span(settings.NMS_HOLD_WINDOW),

@@ -176,7 +176,10 @@ def _off_by_the_api(world: World) -> None:
 
 @step(TELEMETRY, "With the API", 2)
 def _see_by_the_api(world: World) -> None:
-    assert instance(world.command())["telemetry"] is False
+    document = world.command()
+    assert instance(document)["telemetry"] is False
+    events = document["currentStatus"]["events"]
+    assert (events["waiting"], events["discarded"] > 1) == (0, True)
 
 
 @step(TELEMETRY, "With the API", 3)
