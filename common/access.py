@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache, wraps
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -97,9 +97,17 @@ def _networks(names: tuple[str, ...]) -> list[IPv4Network | IPv6Network]:
     return [ip_network(name, strict=False) for name in names]
 
 
+def is_within(address: str, networks: Iterable[str]) -> bool:
+    """Return whether an IP address lies in one of the networks, written as CIDR.
+
+    Raises:
+        ValueError: It is no address.
+    """
+    return any(ip_address(address) in one for one in _networks(tuple(networks)))
+
+
 def _is_trusted(address: str) -> bool:
-    networks = _networks(tuple(settings.NMS_TRUSTED_PROXIES))
-    return any(ip_address(address) in network for network in networks)
+    return is_within(address, settings.NMS_TRUSTED_PROXIES)
 
 
 def client_address(request: HttpRequest) -> str:

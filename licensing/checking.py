@@ -97,6 +97,18 @@ def _verified(text: str, added: License, now: datetime) -> tokens.LicenseClaims:
     return claims
 
 
+@sensitive_variables("text")
+def subscription_of(text: str, now: datetime) -> str:
+    """Return the subscription of a token that is signed by the vendor; else nothing."""
+    jku, algorithms = settings.NMS_JWKS_URL, settings.NMS_JWT_ALGORITHMS
+    jwks = key_set().jwks or {}
+    try:
+        claims = tokens.verify(text, jwks, jku=jku, algorithms=algorithms, now=now)
+    except LicenseRejected:
+        return ""
+    return claims.subscription_id
+
+
 @sensitive_variables()
 def check_again(found: License, now: datetime) -> None:
     """Check a license that was added without keys; what is wrong stands on it."""

@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("ui/docs", views.api_page, name="ui-docs"),
     path("ui/docs/openapi.json", views.api_schema, name="ui-docs-schema"),
     path("", include("telemetry.urls")),
+    path("", include("usage.urls")),
     path("", include("nms_admin.license_urls")),
     path("", include("nms_admin.connectivity_urls")),
     path("api/liveness/<str:name>", views.liveness, name="liveness"),

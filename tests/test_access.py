@@ -38,6 +38,7 @@ PAGES = {
     "logout": (PUBLIC, "POST"),
     "welcome": (PUBLIC, "GET POST"),
     "liveness": (PUBLIC, "GET"),
+    "nginx-usage": (PUBLIC, "GET POST"),  # who may: tests/usage/test_intake.py
     "no-such-call": (PUBLIC, "GET POST PUT PATCH DELETE"),  # always 404
     "privacy": (PUBLIC, "GET"),
     "csp-report": (PUBLIC, "POST"),
@@ -103,8 +104,8 @@ API = {
     "GET /userinfo": VIEWER,
 }
 BODIES = {"PUT /analytics": '{"interactionData": false}'}
-# Browsers send reports by themselves; the other says 404 to everything.
-WITHOUT_CSRF = {"csp-report", "no-such-call"}
+# Browsers and NGINX send reports by themselves; the other says 404 to everything.
+WITHOUT_CSRF = {"csp-report", "nginx-usage", "no-such-call"}
 RANK = {PUBLIC: 0, VIEWER: 1, OPERATOR: 2, ADMINISTRATOR: 3}
 
 
