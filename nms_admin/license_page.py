@@ -43,8 +43,9 @@ from licensing import services as licensing
 from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
 from licensing.models import License
 from licensing.reading import MOST_BYTES
-from nms_admin import people
+from nms_admin import people, usage_page
 from nms_admin.attention import license_story
+from nms_admin.license_tabs import tabs
 from telemetry import services as telemetry
 
 SLOW_AFTER = timedelta(seconds=60)
@@ -61,7 +62,7 @@ def page(request: HtmxRequest) -> HttpResponse:
 @require_safe
 def history(request: HtmxRequest) -> HttpResponse:
     """Show every license that was ever added, newest first."""
-    context = {"licenses": licensing.history(), "tabs": _tabs("ui-license-history")}
+    context = {"licenses": licensing.history(), "tabs": tabs("ui-license-history")}
     return render(request, "licensing/history.html", context)
 
 
@@ -215,21 +216,14 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
         "editable": editable,
         "administrators": "" if editable else ", ".join(people.administrators()),
         "waiting": telemetry.waiting(now, terms),
-        "tabs": _tabs("ui-license"),
+        "tabs": tabs("ui-license"),
         "activation": _activation(found, now),
+        "usage": usage_page.part(request, now),
         "entitlements_public": bool(settings.NMS_ENTITLEMENTS_URL),
     }
     if found:
         context["entitlements"] = list(found.entitlements.all())
     return context
-
-
-def _tabs(current: str) -> list[dict[str, Any]]:
-    pages = (("ui-license", "Overview"), ("ui-license-history", "License history"))
-    return [
-        {"url": reverse(route), "label": label, "current": route == current}
-        for route, label in pages
-    ]
 
 
 def _form(refusal: LicenseRejected | None = None) -> dict[str, Any]:

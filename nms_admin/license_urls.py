@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from nms_admin import license_page
+from nms_admin import license_page, usage_page
 
 PAGE = "ui/settings/license"
+REPORTS = f"{PAGE}/reports"
 urlpatterns: list[URLPattern] = [
     path(PAGE, license_page.page, name="ui-license"),
     path(f"{PAGE}/add", license_page.add, name="ui-license-add"),
@@ -26,6 +27,16 @@ urlpatterns: list[URLPattern] = [
         f"{PAGE}/continuous-connection/off",
         license_page.turn_off,
         name="ui-license-turn-off",
+    ),
+    path(f"{PAGE}/send-usage", usage_page.send, name="usage-send"),
+    path(f"{PAGE}/send-usage/outcome", usage_page.outcome, name="usage-outcome"),
+    path(REPORTS, usage_page.all_reports, name="ui-usage-reports"),
+    path(f"{REPORTS}/next", usage_page.preview, name="ui-usage-preview"),
+    path(f"{REPORTS}/<uuid:number>", usage_page.one_report, name="ui-usage-report"),
+    path(
+        f"{REPORTS}/<uuid:number>/download",
+        usage_page.download,
+        name="usage-report-download",
     ),
     path(f"{PAGE}/terminate", license_page.terminate, name="ui-license-terminate"),
 ]

@@ -67,6 +67,16 @@ class Document:
     records: bytes
 
     @property
+    def manifest_text(self) -> str:
+        """Return the manifest to read: the same members, one a line."""
+        return _pretty(self.manifest)
+
+    @property
+    def records_text(self) -> str:
+        """Return the records to read, one a line."""
+        return "\n".join(canonical(row).decode() for row in json.loads(self.records))
+
+    @property
     def digest(self) -> str:
         """Return the report's digest: the SHA-256 of its manifest."""
         return hashlib.sha256(self.manifest).hexdigest()
@@ -123,6 +133,10 @@ def read(archive: bytes) -> Document:
         names = opened.namelist()
         records = b"".join(gzip.decompress(opened.read(name)) for name in names[1:])
         return Document(archive, opened.read(MANIFEST), records or canonical([]))
+
+
+def _pretty(content: bytes) -> str:
+    return json.dumps(json.loads(content), indent=2, ensure_ascii=False)
 
 
 def _name(heading: Heading) -> str:

@@ -1,0 +1,173 @@
+"""Settings > License, the part on usage: send it, follow it, see every report."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseStopPolling
+
+from audit import services as audit
+from common.access import client_address, may, operator_required, sign_in_required
+from common.http import HtmxRequest
+from common.models import Via
+from common.roles import Role
+from licensing import services as licensing
+from nms_admin.license_tabs import tabs
+from usage import document, ledger, reports, tasks
+from usage.errors import ReportRefused
+from usage.models import Report
+
+
+def part(request: HtmxRequest, now: datetime) -> dict[str, Any]:
+    """Return what the card *Usage reporting* of Settings > License shows."""
+    standing = licensing.standing(now)
+    shown = ledger.shown(now)
+    return {
+        "last": ledger.last_accepted(),
+        "next_at": reports.next_at() if licensing.connection_on() else None,
+        "report_by": ledger.report_by(),
+        "refusal": reports.refusal(standing),
+        "may_send": may(request.user, Role.OPERATOR),
+        "nothing_new": "nothing-new" in request.GET,
+        "progress": ledger.progress(shown, now, _recipient()) if shown else None,
+        "open": Report.objects.open().first(),
+    }
+
+
+@operator_required
+@require_POST
+def send(request: HtmxRequest) -> HttpResponse:
+    """Build the report and let it go; say so when there is nothing new."""
+    now = timezone.now()
+    try:
+        outcome = reports.send(
+            by=request.user.get_username(),
+            via=Via.SETTINGS,
+            now=now,
+            address=client_address(request),
+            force="anyway" in request.POST,
+        )
+    except ReportRefused as refusal:
+        messages.error(request, refusal.sentence)
+        return redirect("ui-license")
+    if outcome.done == "nothing_new":
+        return redirect(f"{reverse('ui-license')}?nothing-new#usage")
+    if outcome.done == "running":
+        messages.info(request, _running(outcome.report, now))
+    tasks.nudge()
+    return redirect(f"{reverse('ui-license')}#usage")
+
+
+@sign_in_required
+@require_safe
+def outcome(request: HtmxRequest) -> HttpResponse:
+    """Show how far the report is; the last answer ends the polling (286)."""
+    now = timezone.now()
+    shown = ledger.shown(now)
+    if shown is None or not request.htmx:
+        return redirect("ui-license")
+    going = ledger.progress(shown, now, _recipient())
+    if going.polls and request.GET.get("seen") == going.key:
+        return HttpResponse(status=204)
+    context = {
+        "progress": going,
+        "may_send": may(request.user, Role.OPERATOR),
+        "swapped": True,
+    }
+    status = 200 if going.polls else HttpResponseStopPolling.status_code
+    return render(request, "usage/_outcome.html", context, status=status)
+
+
+@sign_in_required
+@require_safe
+def all_reports(request: HtmxRequest) -> HttpResponse:
+    """Show every report, newest first."""
+    context = {"rows": ledger.rows(), "tabs": tabs("ui-usage-reports")}
+    return render(request, "usage/reports.html", context)
+
+
+@sign_in_required
+@require_safe
+def one_report(request: HtmxRequest, number: uuid.UUID) -> HttpResponse:
+    """Show one report: what it says, its digests, every call, the acknowledgement."""
+    report = _found(number)
+    archive = reports.archive_of(report)
+    context = {
+        "row": ledger.Row(report),
+        "report": report,
+        "totals": ledger.totals_of(report),
+        "attempts": ledger.attempts_of(report),
+        "may_see": may(request.user, Role.OPERATOR),
+        "content": document.read(archive) if archive else None,
+        "tabs": tabs("ui-usage-reports"),
+    }
+    return render(request, "usage/report.html", context)
+
+
+@sign_in_required
+@require_safe
+def preview(request: HtmxRequest) -> HttpResponse:
+    """Show what the next report would hold; nothing is stored."""
+    context: dict[str, Any] = {
+        "may_see": may(request.user, Role.OPERATOR),
+        "tabs": tabs("ui-usage-reports"),
+    }
+    try:
+        context["content"] = reports.preview(timezone.now())
+    except ReportRefused as refusal:
+        context["refusal"] = refusal
+    return render(request, "usage/preview.html", context)
+
+
+@operator_required
+@require_safe
+def download(request: HtmxRequest, number: uuid.UUID) -> HttpResponse:
+    """Give the ZIP as it was built, without credentials; who took it is recorded."""
+    report = _found(number)
+    archive = reports.archive_of(report)
+    if not archive:
+        messages.error(request, "The bytes of this report are not kept any more.")
+        return redirect("ui-usage-report", number=number)
+    audit.record(
+        "usage.report_downloaded",
+        now=timezone.now(),
+        actor=request.user.get_username(),
+        via=Via.SETTINGS,
+        subject=str(number),
+        address=client_address(request),
+        details={"digest": report.digest},
+    )
+    answer = HttpResponse(archive, content_type="application/zip")
+    name = f"usage-report-{number}.zip"
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _found(number: uuid.UUID) -> Report:
+    found = Report.objects.filter(pk=number).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _running(report: Report, now: datetime) -> str:
+    seconds = (
+        int((now - report.selected_at).total_seconds()) if report.selected_at else 0
+    )
+    since = f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+    return (
+        f"A report is already being sent (started {since} ago by {report.selected_by})."
+    )
+
+
+def _recipient() -> str:
+    return "the test receiver" if settings.SANDBOX else "F5"

@@ -1,0 +1,222 @@
+"""What pages show of usage reports: each one's line, how far it is, how it was sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from common.templatetags.nms import byte_size
+from egress.models import Attempt, Gate, Pause
+from usage import delivery
+from usage.models import Report, Total
+
+SHOWN_FOR = timedelta(minutes=10)  # an ended report beside the button that sent it
+SLOW_AFTER = timedelta(seconds=60)
+REPORT_WITHIN = timedelta(days=180)  # of the last accepted one
+LISTED = 100
+STATUSES = {
+    "waiting": ("Waiting", "info"),
+    "retrying": ("Trying again", "warn"),
+    "checking": ("Being checked", "info"),
+    "accepted": ("Accepted", "ok"),
+    "refused": ("Refused", "bad"),
+}
+CALLS = {
+    "usage": "Upload",
+    "usage-status": "Question how far it is",
+    "usage-download": "Download of the acknowledgement",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One report with the words that describe it."""
+
+    report: Report
+
+    @property
+    def status(self) -> str:
+        """Return the key of ``STATUSES`` that tells how far the report is."""
+        if self.report.accepted_at:
+            return "accepted"
+        if self.report.dead_at:
+            return "refused"
+        if self.report.status_id:
+            return "checking"
+        return "retrying" if self.report.attempts or self.report.crashes else "waiting"
+
+    @property
+    def label(self) -> str:
+        """Return the status in words."""
+        return STATUSES[self.status][0]
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of pill that shows the status."""
+        return STATUSES[self.status][1]
+
+    @property
+    def how(self) -> str:
+        """Return whether a person asked for the report."""
+        return "Manual" if self.report.selected_at else "Automatic"
+
+    @property
+    def by(self) -> str:
+        """Return who asked for it, else who built it."""
+        return self.report.selected_by or self.report.built_by
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """Return when the vendor accepted or refused it; None while it is open."""
+        return self.report.accepted_at or self.report.dead_at
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a report on its way: ``state`` is done, now, bad or todo."""
+
+    text: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a report is, for the card beside the button.
+
+    ``percent`` is of the whole way. ``polls`` says whether asking again in a second
+    makes sense, ``key`` names what is shown. ``trouble`` is a pause or a closed gate.
+    """
+
+    row: Row
+    steps: list[Step]
+    percent: int
+    instances: int
+    trouble: Gate | Pause | None
+    paused: bool
+    slow: bool
+    report_by: date | None
+
+    @property
+    def polls(self) -> bool:
+        """Return whether the next answer may differ soon."""
+        return not self.row.ended_at and not self.paused and not self.slow
+
+    @property
+    def key(self) -> str:
+        """Return a name of what is shown, so that an answer without news swaps nothing."""
+        report = self.row.report
+        far = f"{self.row.status}-{report.percent}-{report.attempts}"
+        return f"{report.pk}-{far}-{'bad' if self.trouble else 'now'}"
+
+
+def rows() -> list[Row]:
+    """Return the newest reports, the last one first, without their acknowledgements."""
+    return [Row(report) for report in Report.objects.defer("acknowledgement")[:LISTED]]
+
+
+def last_accepted() -> Report | None:
+    """Return the last report that was accepted."""
+    accepted = Report.objects.exclude(accepted_at=None).defer("acknowledgement")
+    return accepted.order_by("-accepted_at").first()
+
+
+def report_by() -> date | None:
+    """Return the day before which F5 wants the next report; None before the first.
+
+    Source:
+        ux.md 4.5d: 180 days after the last accepted report
+    """
+    last = last_accepted()
+    return (
+        (last.accepted_at + REPORT_WITHIN).date() if last and last.accepted_at else None
+    )
+
+
+def shown(now: datetime) -> Report | None:
+    """Return the report whose outcome stands beside the button; None when none does.
+
+    It is the last one somebody asked for, while it is open and ten minutes longer.
+    """
+    report = Report.objects.exclude(selected_at=None).defer("acknowledgement").first()
+    if report is None:
+        return None
+    ended = Row(report).ended_at
+    return report if ended is None or now - ended < SHOWN_FOR else None
+
+
+def progress(report: Report, now: datetime, recipient: str) -> Progress:
+    """Return how far a report is.
+
+    Args:
+        recipient: Who checks it, as a sentence names it: F5, or the test receiver.
+    """
+    row, trouble = Row(report), delivery.trouble()
+    if row.ended_at:
+        trouble = None
+    instances = instances_of(report)
+    since = report.selected_at or report.built_at
+    uploaded = bool(report.status_id or report.accepted_at)
+    accepted = report.accepted_at is not None
+    checked = f", {report.percent}%" if report.percent and not accepted else ""
+    return Progress(
+        row,
+        [
+            Step(f"Report built, {_content(report, instances)}", "done"),
+            Step(
+                "Uploaded" if uploaded else f"Uploading to {recipient}",
+                _state(done=uploaded, bad=bool(trouble or report.dead_at)),
+            ),
+            Step(
+                f"{_first(recipient)} {'has checked' if accepted else 'is checking'}"
+                f" the report{checked}",
+                _state(
+                    done=accepted,
+                    bad=uploaded and bool(trouble or report.dead_at),
+                    todo=not uploaded,
+                ),
+            ),
+        ],
+        percent=100 if accepted else 30 + 6 * report.percent // 10 if uploaded else 15,
+        instances=instances,
+        trouble=trouble,
+        paused=isinstance(trouble, Pause),
+        slow=now - since > SLOW_AFTER,
+        report_by=report_by(),
+    )
+
+
+def instances_of(report: Report) -> int:
+    """Return how many NGINX instances a report says of its last day."""
+    found = Total.objects.filter(report=report, feature="NGINX_INSTANCES")
+    return found.order_by("-day").values_list("count", flat=True).first() or 0
+
+
+def totals_of(report: Report) -> list[Total]:
+    """Return what a report says, by day and feature."""
+    return list(report.totals.order_by("day", "feature"))
+
+
+def attempts_of(report: Report) -> list[dict[str, object]]:
+    """Return every call made for a report, the first one first, with what it was."""
+    tries = Attempt.objects.filter(kind=delivery.KIND, item=str(report.pk))
+    return [
+        {"row": one, "call": CALLS.get(one.destination, one.destination)}
+        for one in tries.order_by("started_at", "pk")
+    ]
+
+
+def _state(*, done: bool, bad: bool, todo: bool = False) -> str:
+    if done:
+        return "done"
+    return "bad" if bad else "todo" if todo else "now"
+
+
+def _content(report: Report, instances: int) -> str:
+    many = f"{instances} instance{'' if instances == 1 else 's'}"
+    if not report.record_count:
+        many = "no usage"
+    return f"{many}, {byte_size(report.size)}"
+
+
+def _first(text: str) -> str:
+    return text[:1].upper() + text[1:]
