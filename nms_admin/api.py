@@ -17,6 +17,8 @@ from common.api import Refused, api_needs
 from common.roles import Role
 from licensing.api import router as license_router
 from nms_admin.basic import Basic, TooManyTries
+from usage.report_api import router as report_router
+from usage.api import router as usage_router
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +39,8 @@ api = NinjaAPI(
 )
 api.add_router("", license_router)
 api.add_router("", analytics_router)
+api.add_router("", report_router)
+api.add_router("", usage_router)
 
 
 @api.get("/userinfo")

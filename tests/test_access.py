@@ -110,6 +110,7 @@ API = {
     "GET /modules/versions": VIEWER,
     "GET /modules/licensed": VIEWER,
     "GET /report/device_mode": VIEWER,
+    "POST /report/send": OPERATOR,
     "GET /userinfo": VIEWER,
 }
 BODIES = {"PUT /analytics": '{"interactionData": false}'}
