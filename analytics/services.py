@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,12 +27,23 @@ _SAW_NO_NOTICE = (Via.API, Via.COMMAND)
 
 @dataclass(frozen=True)
 class Banner:
-    """What the privacy banner has to say to administrators."""
+    """What the privacy banner has to say to administrators.
+
+    ``new`` fields stay off until somebody answers; ``gone`` ones are sent no more.
+    """
 
     state: str  # "first", "ask", "restored", "kept" or "changed"
     choice: Choice | None
-    new: list[str]  # fields that stay off until somebody answers
     version: str
+    new: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+    @property
+    def asks(self) -> bool:
+        """Whether it wants an answer; else it only tells, and goes when it was read."""
+        if self.choice is None or self.state == "restored":
+            return True
+        return self.choice.value and bool(self.new)
 
 
 def choice() -> Choice | None:
@@ -184,17 +196,18 @@ def banner(newest: Choice | None) -> Banner | None:
     version = settings.VERSION
     if settings.DO_NOT_TRACK:
         return None
+    if newest is None and settings.NMS_ANALYTICS_MODE == "opt-in":
+        return Banner("ask", None, version)
     if newest is None:
-        state = "first" if settings.NMS_ANALYTICS_MODE == "opt-out" else "ask"
         accepted = accepted_fields(None)
-        new = catalog.new_fields(accepted) if accepted else []
-        return Banner(state, None, new, version)
+        return Banner("first", None, version, *_difference(accepted or catalog.names()))
     if _restored(newest):
-        return Banner("restored", newest, [], version)
+        return Banner("restored", newest, version)
     if newest.version == version or _is_acknowledged(version):
         return None
-    new = catalog.new_fields(newest.accepted)
-    return Banner("changed" if new else "kept", newest, new, version)
+    new, gone = _difference(newest.accepted)
+    same = newest.notice == catalog.DIGEST and not new
+    return Banner("kept" if same else "changed", newest, version, new, gone)
 
 
 def notice_rendered(*, to: str, now: datetime) -> None:
@@ -287,6 +300,13 @@ def _is_acknowledged(version: str) -> bool:
 
 def _restored(newest: Choice) -> bool:
     return newest.via == Via.SYSTEM and newest.reason == RESTORED
+
+
+def _difference(accepted: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the fields nobody accepted yet, and those no longer in the catalogue."""
+    names = catalog.names()
+    gone = (name for name in accepted if name not in names)
+    return tuple(catalog.new_fields(accepted)), tuple(gone)
 
 
 def _open_question(newest: Choice) -> bool:

@@ -199,7 +199,7 @@ class TestBanner:
         Choice.objects.filter(pk=row.pk).update(accepted=catalog.names()[:-1])
         settings.VERSION = "0.0.2"
         due = banner()
-        assert (due.state, due.new) == ("changed", ["click.se_la"])
+        assert (due.state, due.new) == ("changed", ("click.se_la",))
         assert "se_la" not in services.allowed_fields(services.choice())["click"]
         decide(True, now, via=Via.NOTICE)
         assert services.banner(services.choice()) is None
@@ -210,7 +210,7 @@ class TestBanner:
         NoticeShown.objects.update(fields=catalog.names()[:-1], notice="older")
         services.notice_rendered(to="ada", now=now)
         assert NoticeShown.objects.count() == 2
-        assert banner().new == ["click.se_la"]
+        assert banner().new == ("click.se_la",)
         assert "se_la" not in services.allowed_fields(services.choice())["click"]
 
     @pytest.mark.parametrize("via", [Via.API, Via.COMMAND])

@@ -41,7 +41,8 @@ def content(response) -> str:
 
 
 def traces(response) -> list[str]:
-    everything = str(response.headers) + content(response)
+    told = f"<code>{COLLECTOR}</code>"  # in words, for a firewall: Connectivity
+    everything = str(response.headers) + content(response).replace(told, "")
     return [trace for trace in TRACES if trace in everything]
 
 

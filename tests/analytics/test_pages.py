@@ -201,7 +201,7 @@ class TestBanner:
         Choice.objects.update(accepted=catalog.names()[:-1])
         settings.VERSION = "0.0.2"
         page = body(admin.get(PAGE))
-        assert "1 new field: click.se_la. It stays off until you answer" in page
+        assert "1 new field: <code>click.se_la</code>. It stays off until you answer" in page
 
     def test_after_a_restore_says_why_it_is_off(self, admin, now):
         Choice.objects.create(
