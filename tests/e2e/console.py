@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import URLError
 from urllib.request import Request, urlopen
+
+import trustme
 
 ROOT = Path(__file__).parent.parent.parent
 T = TypeVar("T")
@@ -77,12 +80,21 @@ class Sandbox:
 
 
 class Console:
-    """``manage.py serve`` on a data folder and ports of its own."""
+    """``manage.py serve`` on a data folder and ports of its own.
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    Args:
+        tls: Whether it speaks https, with a certificate of ``self.ca``, a file.
+    """
+
+    def __init__(self, folder: Path, *, tls: bool = False, **settings: str) -> None:
         self.folder = folder
         self.port, vendor, collector, agents = free_ports(4)
-        self.base = f"http://127.0.0.1:{self.port}"
+        self.base = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        self.ca, self.certificate, self.key = (
+            folder / name for name in ("ca.pem", "server.crt", "server.key")
+        )
+        if tls:
+            settings = self._certify() | settings
         self.collector = f"http://localhost:{collector}"
         self.sandbox = Sandbox(vendor)
         self.agents = f"127.0.0.1:{agents}"
@@ -98,6 +110,19 @@ class Console:
         self.environment.pop("DJANGO_SETTINGS_MODULE", None)
         self.log = folder / "output.log"
         self.process: subprocess.Popen[bytes] | None = None
+
+    def _certify(self) -> dict[str, str]:
+        """Write an authority's certificate and one of its own for this machine."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        authority = trustme.CA()
+        issued = authority.issue_cert("localhost", "127.0.0.1")
+        authority.cert_pem.write_to_path(self.ca)
+        self.certificate.write_bytes(
+            b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+        )
+        self.key.touch(mode=0o600)
+        issued.private_key_pem.write_to_path(self.key)
+        return {"NMS_TLS_CERT": str(self.certificate), "NMS_TLS_KEY": str(self.key)}
 
     def start(self) -> None:
         """Start all processes and wait until the console answers."""
@@ -125,8 +150,12 @@ class Console:
     def _answers(self) -> bool:
         if self.process is None or self.process.poll() is not None:
             raise AssertionError(f"serve ended: {self.output()}")
+        trust = ssl.create_default_context(
+            cafile=self.ca if self.base.startswith("https:") else None
+        )
+        address = f"{self.base}/api/liveness/core"
         try:
-            with urlopen(f"{self.base}/api/liveness/core", timeout=2) as answer:
+            with urlopen(address, timeout=2, context=trust) as answer:
                 core = bool(answer.status == 200)
             with urlopen(f"{self.sandbox.base}/stats", timeout=2) as answer:
                 return core and bool(answer.status == 200)
