@@ -201,7 +201,10 @@ class TestBanner:
         Choice.objects.update(accepted=catalog.names()[:-1])
         settings.VERSION = "0.0.2"
         page = body(admin.get(PAGE))
-        assert "1 new field: <code>click.se_la</code>. It stays off until you answer" in page
+        assert (
+            "1 new field: <code>click.se_la</code>. It stays off until you answer"
+            in page
+        )
 
     def test_after_a_restore_says_why_it_is_off(self, admin, now):
         Choice.objects.create(
@@ -260,6 +263,8 @@ def test_privacy_is_open_to_everybody_but_names_who_decided_only_inside(admin, n
     services.set_choice(collect=True, by="ada", via=Via.SETTINGS, now=now)
     outside = body(Client().get("/privacy"))
     assert "You are not signed in, so your browser sends nothing." in outside
+    assert "For all users: Allowed by an administrator on" in outside
+    assert "23 Nov 2026, 12:00 UTC" in outside
     assert "ada" not in outside
     inside = body(admin.get("/privacy"))
     assert "Your browser sends page views and clicks." in inside

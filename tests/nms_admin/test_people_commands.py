@@ -63,7 +63,11 @@ def test_provision_applies_a_license_once(db, capsys, password_file, tmp_path):
 
 
 def test_provision_without_answers_leaves_both_choices_open(db, capsys, password_file):
-    run(capsys, "provision", "--username", "ada", "--password-file", password_file())
+    words = ["provision", "--username", "ada", "--password-file", password_file()]
+    notice = run(capsys, *words).splitlines()[-1]
+    assert "once an administrator has seen the notice" in notice
+    assert "--interaction-data off" in notice
+    assert "https://www.f5.com/company/policies/privacy-notice" in notice
     assert analytics.choice() is None
     assert licensing.connection_number() == 0
 

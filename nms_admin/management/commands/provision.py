@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -50,6 +51,8 @@ class Command(BaseCommand):
                     _license(content, now),
                     _finish(now),
                 ]
+                if any(done):
+                    done.append(_notice())
         except (ValueError, LicenseRejected, ChoiceRefused) as refusal:
             raise CommandError(f"{refusal} Nothing was changed.") from None
         lines = [line for line in done if line]
@@ -129,6 +132,18 @@ def _license(content: bytes, now: datetime) -> str:
         content=content, by=COMMAND_LINE, via=Via.COMMAND, now=now, replace=True
     )
     return f"The license {licensing.name_of(added)} is applied."
+
+
+def _notice() -> str:
+    """Return the privacy notice in short, while interaction data is on."""
+    if not analytics.is_on():
+        return ""
+    to = "the test receiver" if settings.SANDBOX else "F5"
+    return (
+        f"Browsers will send page views and clicks to {to} once an administrator has"
+        " seen the notice in the console. Opt out for all users: --interaction-data"
+        f" off, or the user menu. F5 Privacy Notice: {settings.NMS_PRIVACY_NOTICE_URL}"
+    )
 
 
 def _finish(now: datetime) -> str:
