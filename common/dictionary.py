@@ -14,7 +14,7 @@ class Field:
     """One member of a document that leaves."""
 
     name: str
-    type: str  # "string", "integer", "uuid", "timestamp"
+    type: str  # one of _SCHEMAS
     example: str
     purpose: str
 
@@ -24,6 +24,10 @@ _SCHEMAS: dict[str, dict[str, str]] = {
     "integer": {"type": "integer"},
     "uuid": {"type": "string", "format": "uuid"},
     "timestamp": {"type": "string", "format": "date-time"},
+    "day": {"type": "string", "format": "date"},
+    "boolean": {"type": "boolean"},
+    "object": {"type": "object"},
+    "array": {"type": "array"},
 }
 
 

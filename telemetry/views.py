@@ -38,6 +38,8 @@ from licensing import services as licensing
 from telemetry import catalog, delivery, document, ledger, services, tasks
 from telemetry.ledger import Filters
 from telemetry.models import Batch
+from usage import catalog as usage
+from usage import ledger as reports
 
 DAYS = 14
 EXPORT = 50_000
@@ -61,6 +63,7 @@ def page(request: HtmxRequest) -> HttpResponse:
         "totals": ledger.totals(DAYS, now),
         "trouble": _trouble(),
         "points": _points(now),
+        "product_usage": reports.summary(DAYS, now),
         "plot": _plot(now, held=bool(terms.hold)),
         "discarded": ledger.discarded(),
         "statuses": [(key, label) for key, (label, _) in ledger.STATUSES.items()],
@@ -156,6 +159,11 @@ def data_points(_request: HtmxRequest) -> JsonResponse:
         "document": [asdict(field) for field in catalog.ENVELOPE],
         "dataPoints": [asdict(point) for point in catalog.POINTS],
         "schema": document.schema(),
+        "usageReport": {
+            "version": usage.VERSION,
+            "manifest": [asdict(field) for field in usage.ENVELOPE],
+            "dataPoints": [asdict(point) for point in usage.POINTS],
+        },
     }
     return JsonResponse(content, json_dumps_params={"indent": 2})
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from common.templatetags.nms import byte_size
 from egress.models import Attempt, Gate, Pause
-from usage import delivery
+from usage import catalog, delivery
 from usage.models import Report, Total
 
 SHOWN_FOR = timedelta(minutes=10)  # an ended report beside the button that sent it
@@ -118,6 +118,16 @@ def last_accepted() -> Report | None:
     """Return the last report that was accepted."""
     accepted = Report.objects.exclude(accepted_at=None).defer("acknowledgement")
     return accepted.order_by("-accepted_at").first()
+
+
+def summary(days: int, now: datetime) -> dict[str, object]:
+    """Return the data point, how many reports were accepted lately, and the last."""
+    since = now - timedelta(days=days)
+    return {
+        "point": catalog.PRODUCT_USAGE,
+        "count": Report.objects.filter(accepted_at__gte=since).count(),
+        "last": last_accepted(),
+    }
 
 
 def report_by() -> date | None:

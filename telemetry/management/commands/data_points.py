@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from analytics import catalog as analytics
 from common import dictionary
 from telemetry import catalog as telemetry
+from usage import catalog as usage
 
 TITLES = (
     (
@@ -20,6 +21,12 @@ TITLES = (
         "Sent only while Continuous Connection is on. One document carries up to 500 "
         "records.",
         telemetry,
+    ),
+    (
+        "In a usage report to the receiver",
+        "Sent once a day while Continuous Connection is on, and when somebody selects "
+        "Send Usage to F5. One report is a ZIP of a manifest and a file of records.",
+        usage,
     ),
     (
         "From browsers to the collector",
@@ -33,7 +40,7 @@ def render() -> dict[Path, str]:
     """Return the content of both files, by path."""
     parts = [
         "# Data points",
-        "Everything that may leave, from the two catalogues. This page is written by "
+        "Everything that may leave, from the three catalogues. This page is written by "
         "`manage.py data_points --write`; `data-points.lock` holds the digest of each "
         "catalogue, so that no change goes unseen.",
     ]
