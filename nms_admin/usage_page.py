@@ -78,13 +78,8 @@ def outcome(request: HtmxRequest) -> HttpResponse:
     going = ledger.progress(shown, now, _recipient())
     if going.polls and request.GET.get("seen") == going.key:
         return HttpResponse(status=204)
-    context = {
-        "progress": going,
-        "may_send": may(request.user, Role.OPERATOR),
-        "swapped": True,
-    }
     status = 200 if going.polls else HttpResponseStopPolling.status_code
-    return render(request, "usage/_outcome.html", context, status=status)
+    return render(request, "usage/_outcome.html", {"progress": going}, status=status)
 
 
 @sign_in_required
@@ -108,7 +103,6 @@ def one_report(request: HtmxRequest, number: uuid.UUID) -> HttpResponse:
         "attempts": ledger.attempts_of(report),
         "may_see": may(request.user, Role.OPERATOR),
         "content": document.read(archive) if archive else None,
-        "tabs": tabs("ui-usage-reports"),
     }
     return render(request, "usage/report.html", context)
 
@@ -117,10 +111,7 @@ def one_report(request: HtmxRequest, number: uuid.UUID) -> HttpResponse:
 @require_safe
 def preview(request: HtmxRequest) -> HttpResponse:
     """Show what the next report would hold; nothing is stored."""
-    context: dict[str, Any] = {
-        "may_see": may(request.user, Role.OPERATOR),
-        "tabs": tabs("ui-usage-reports"),
-    }
+    context: dict[str, Any] = {"may_see": may(request.user, Role.OPERATOR)}
     try:
         context["content"] = reports.preview(timezone.now())
     except ReportRefused as refusal:
