@@ -102,10 +102,23 @@ def issue(name: str) -> str:
 
 
 @pytest.fixture
-def running(transactional_db) -> Iterator[Running]:
-    started = Running()
-    yield started
-    started.stop()
+def make_running(transactional_db) -> Iterator[Callable[[], Running]]:
+    """Start listeners in this process; they stop with the test."""
+    started: list[Running] = []
+
+    def start() -> Running:
+        started.append(Running())
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def running(make_running) -> Running:
+    """One listener in this process."""
+    return make_running()
 
 
 @pytest.fixture
