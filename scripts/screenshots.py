@@ -28,6 +28,7 @@ PAGES = {
     "license-history": "/ui/settings/license/history",
     "telemetry": "/ui/settings/telemetry",
     "web-analytics": "/ui/settings/web-analytics",
+    "connectivity": "/ui/settings/connectivity",
     "users": "/ui/settings/users",
     "user-add": "/ui/settings/users/add",
     "profile": "/ui/profile",

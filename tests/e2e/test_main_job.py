@@ -208,6 +208,7 @@ PAGES = [
     "/ui/settings/license/history",
     "/ui/settings/telemetry",
     "/ui/settings/web-analytics",
+    "/ui/settings/connectivity",
     "/ui/settings/users",
     "/ui/settings/users/add",
     "/ui/profile",
