@@ -300,10 +300,11 @@ class _Probe:
             raise _Wrong("http_proxy_auth", "407, wants a password")
         if 300 <= status < 400:
             raise _Wrong("http_redirect", f"{status}, leads elsewhere", found)
-        if page and status != 404:
-            raise _Wrong("http_page", f"{status} with a page", found)
         if status >= 500:
             raise _Wrong("http_trouble", f"Answered {status}", found, "warning")
+        if page and status != 404:
+            state = "failed" if status < 400 else "warning"
+            raise _Wrong("http_page", f"{status} with a page", found, state)
         self._compare(headers.get("Date"))
         return "404 as expected" if status == 404 else f"Answered {status}"
 

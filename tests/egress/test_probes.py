@@ -189,6 +189,17 @@ def test_a_page_for_people_is_a_captive_portal(box: Sandbox) -> None:
     assert "captive portal" in step.todo
 
 
+def test_a_page_that_refuses_is_a_warning(box: Sandbox) -> None:
+    args = {"status": 403, "content_type": "text/html", "body": "<p>Blocked</p>"}
+    box.faults.set(parse_rules([{"path": "/", "mode": "status", "args": args}]))
+    step = check(f"http://localhost:{box.vendor.port}/ee/v1")[-1]
+    assert (step.state, step.code, step.found) == (
+        "warning",
+        "http_page",
+        "403 with a page",
+    )
+
+
 def test_a_redirect_is_named_and_not_followed(
     box: Sandbox, tap: Callable[..., Tap]
 ) -> None:

@@ -26,7 +26,7 @@ def test_every_cause_is_explained_and_documented() -> None:
 
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_every_cause_says_what_happened_and_what_to_do(code: str) -> None:
-    facts = defaultdict(lambda: "X")
+    facts: defaultdict[str, object] = defaultdict(lambda: "X")
     for sentence in stories.diagnosis(code, facts):
         assert sentence.endswith(".")
         assert not re.search(r"[Pp]lease|[Cc]lick|successfully|[{}!]", sentence)
