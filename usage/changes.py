@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Max, Q
 
 from usage import services
 from usage.document import Count, Instance
@@ -21,11 +22,16 @@ AT_ONCE = 31  # days counted in one go
 
 @dataclass(frozen=True)
 class Changes:
-    """The records of the next report; ``after`` is the sequence of the last one."""
+    """The records of the next report.
+
+    ``after`` is the number of the last report that was built, ``beside`` that of the
+    last one that was not refused: what was found holds while both are the same.
+    """
 
     counts: list[Count]
     instances: list[Instance]
     after: int
+    beside: int
 
 
 def since_last_report(now: datetime, last: date) -> Changes:
@@ -34,6 +40,7 @@ def since_last_report(now: datetime, last: date) -> Changes:
     Only days that something arrived for since the last report are counted again.
     A report that was refused said nothing.
     """
+    numbers = last_numbers()  # first: a report built meanwhile is noticed
     newest = Report.objects.filter(dead_at=None).first()
     counts: list[Count] = []
     for first, end in _spans(_touched(newest, now, last)):
@@ -43,13 +50,17 @@ def since_last_report(now: datetime, last: date) -> Changes:
     return Changes(
         counts,
         [seen for day in days for seen in _instances(day)],
-        newest_sequence(),
+        *numbers,
     )
 
 
-def newest_sequence() -> int:
-    """Return the number of the last report that was built; 0 before the first."""
-    return Report.objects.values_list("sequence", flat=True).first() or 0
+def last_numbers() -> tuple[int, int]:
+    """Return the numbers of the last report built and the last one not refused."""
+    living = Q(dead_at=None)
+    found = Report.objects.aggregate(
+        built=Max("sequence"), said=Max("sequence", filter=living)
+    )
+    return found["built"] or 0, found["said"] or 0
 
 
 def _touched(newest: Report | None, now: datetime, last: date) -> list[date]:

@@ -242,8 +242,8 @@ def _close(reports: Reports, reason: str, now: datetime) -> None:
 
 
 def _still(found: Changes, now: datetime, last: date) -> Changes:
-    """Return the changes anew when a report was built since they were found."""
-    if found.after == changes.newest_sequence():
+    """Return the changes anew when a report was built or refused since."""
+    if (found.after, found.beside) == changes.last_numbers():
         return found
     return changes.since_last_report(now, last)
 
