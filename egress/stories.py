@@ -21,7 +21,7 @@ DIAGNOSES = {
     "tcp_timeout": (
         "TCP to {name} timed out on port {port}. DNS works, so a firewall is the likely"
         " cause.",
-        "Allow outbound TCP {port} with the rules below, then run the checks again.",
+        "Allow outbound TCP {port} in it, then run the checks again.",
     ),
     "tcp_refused": (
         "Something answered and refused: {name}, port {port}.",

@@ -22,7 +22,13 @@ from tests import make
 from tests.outbound import connections
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-PAGES = ("/ui/", "/ui/settings/license", "/ui/settings/telemetry", "/privacy")
+PAGES = (
+    "/ui/",
+    "/ui/settings/license",
+    "/ui/settings/telemetry",
+    "/ui/settings/connectivity",
+    "/privacy",
+)
 
 
 @pytest.fixture
