@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from zlib import crc32
 
 from django.template.loader import render_to_string
 from django.urls import Resolver404, resolve, reverse
@@ -42,6 +41,9 @@ class Section:
 def read(page: Path) -> list[Section]:
     """Return the sections of a page, in order; its title is left out."""
     tree = SyntaxTreeNode(_MARKDOWN.parse(page.read_text()))
+    fences = (node for node in tree.walk() if node.type == "fence")
+    for number, fence in enumerate(fences, 1):
+        fence.meta["number"] = number
     groups: list[list[SyntaxTreeNode]] = [[]]
     for node in tree.children:
         if node.tag == "h2":
@@ -72,7 +74,7 @@ def _markup(node: SyntaxTreeNode) -> SafeString:
     if node.type == "code_inline":
         return _code(node.content)
     if node.type == "fence":
-        return _block(node.content)
+        return _block(node.content.strip(), node.meta["number"])
     if node.type == "link":
         return _link(node)
     if node.type == "table":
@@ -95,10 +97,10 @@ def _code(text: str) -> SafeString:
     return format_html("<code>{}</code>", text)
 
 
-def _block(text: str) -> SafeString:
-    number = f"command-{crc32(text.encode()):08x}"
-    context = {"id": number, "label": "Command", "body": text.strip()}
-    return render_to_string("components/_code.html", context)
+def _block(text: str, number: int) -> SafeString:
+    """Return lines to copy, under a name that no other block of the page has."""
+    names = {"id": f"command-{number}", "label": f"Command {number}"}
+    return render_to_string("components/_code.html", {**names, "body": text})
 
 
 def _link(node: SyntaxTreeNode) -> SafeString:

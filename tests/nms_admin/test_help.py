@@ -41,6 +41,18 @@ class TestPage:
         assert len(targets) > 10
         assert {t for t in targets if f'id="{t}"' not in page} == set()
 
+    def test_links_of_other_pages_lead_to_a_heading_there(self, finished):
+        page = body(Client().get(HELP))
+        pattern = r"(?:url 'ui-help' %}|help_url }})#([\w-]+)"
+        linked = [
+            anchor
+            for template in (help_module.PAGE.parent.parent / "templates").rglob("*")
+            if template.suffix == ".html"
+            for anchor in re.findall(pattern, template.read_text())
+        ]
+        assert len(linked) >= 6
+        assert {a for a in linked if f'id="{a}"' not in page} == set()
+
     def test_names_of_pages_lead_there(self, ada, signed_in):
         client = signed_in(ada)
         page = body(client.get(HELP))
