@@ -17,8 +17,8 @@ from common.api import Refused, api_needs
 from common.roles import Role
 from licensing.api import router as license_router
 from nms_admin.basic import Basic, TooManyTries
-from usage.report_api import router as report_router
 from usage.api import router as usage_router
+from usage.report_api import router as report_router
 
 log = structlog.get_logger(__name__)
 

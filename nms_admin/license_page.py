@@ -47,6 +47,8 @@ from nms_admin import people, usage_page
 from nms_admin.attention import license_story
 from nms_admin.license_tabs import tabs
 from telemetry import services as telemetry
+from usage.listing import limits
+from usage.services import in_use
 
 SLOW_AFTER = timedelta(seconds=60)
 
@@ -221,8 +223,8 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
         "usage": usage_page.part(request, now),
         "entitlements_public": bool(settings.NMS_ENTITLEMENTS_URL),
     }
-    if found:
-        context["entitlements"] = list(found.entitlements.all())
+    if found and (entitled := list(found.entitlements.all())):
+        context["entitlements"] = limits(entitled, in_use(now))
     return context
 
 

@@ -87,6 +87,7 @@ PAGES = {
     "ui-usage-preview": (VIEWER, "GET"),
     "ui-usage-report": (VIEWER, "GET"),
     "usage-report-download": (OPERATOR, "GET"),
+    "ui-nginx-usage": (VIEWER, "GET"),
     "ui-telemetry": (VIEWER, "GET"),
     "telemetry-batch": (VIEWER, "GET"),
     "telemetry-export": (VIEWER, "GET"),

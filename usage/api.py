@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -86,11 +87,11 @@ def _documents(clusters: list[Cluster], now: datetime) -> list[dict[str, Any]]:
         max_dos=Max("dos"),
         max_nodes=Max("nodes"),
     )
-    by_cluster = {row["cluster"]: row for row in most}
+    by_cluster: dict[int, Mapping[str, Any]] = {row["cluster"]: row for row in most}
     return [_document(one, by_cluster.get(one.pk, {}), month) for one in clusters]
 
 
-def _document(cluster: Cluster, most: dict[str, int], month: date) -> dict[str, Any]:
+def _document(cluster: Cluster, most: Mapping[str, Any], month: date) -> dict[str, Any]:
     return {
         "metadata": {
             "displayName": cluster.display_name,

@@ -28,7 +28,16 @@ def totals(first: date, last: date) -> dict[tuple[date, str], int]:
 
     What was not in use on a day is left out. Two queries, whatever the days hold.
     """
-    return counting.daily_totals(hours(first, last), _cluster_days(first, last))
+    return daily(hours(first, last), first, last)
+
+
+def daily(
+    in_hours: Mapping[int, counting.Hour], first: date, last: date
+) -> dict[tuple[date, str], int]:
+    """Return the totals of days whose hours are known, with their clusters."""
+    rows = ClusterDay.objects.filter(day__range=(first, last))
+    clusters = rows.values_list("day", "pods", "waf", "dos", "nodes")
+    return counting.daily_totals(in_hours, map(counting.ClusterDay._make, clusters))
 
 
 def hours(first: date, last: date) -> dict[int, counting.Hour]:
@@ -60,23 +69,23 @@ def days_with_usage(received_after: datetime | None = None) -> list[date]:
     return sorted(found | set(clusters.values_list("day", flat=True)))
 
 
-def in_use(now: datetime) -> Mapping[str, InUse]:
+def in_use(
+    now: datetime, counted: Mapping[tuple[date, str], int] | None = None
+) -> dict[str, InUse]:
     """Return what is in use per feature: the higher of today and yesterday (UTC).
 
     Today alone would say too little in its first hours. What is not in use, or not
     counted here (``counting.FEATURES``), is left out.
+
+    Args:
+        now: The moment.
+        counted: Totals that hold both days, when they are at hand.
     """
     today = now.astimezone(UTC).date()
     found: dict[str, InUse] = {}
-    for (day, feature), count in sorted(totals(today - DAY, today).items()):
-        if feature not in found or count >= found[feature].count:
+    counts = totals(today - DAY, today) if counted is None else counted
+    for (day, feature), count in sorted(counts.items()):
+        best = found.get(feature)
+        if day >= today - DAY and (best is None or count >= best.count):
             found[feature] = InUse(count, day)
     return found
-
-
-def _cluster_days(first: date, last: date) -> list[counting.ClusterDay]:
-    rows = ClusterDay.objects.filter(day__range=(first, last))
-    return [
-        counting.ClusterDay._make(row)
-        for row in rows.values_list("day", "pods", "waf", "dos", "nodes")
-    ]

@@ -7,5 +7,6 @@ from django.urls import URLPattern, path
 from usage import views
 
 urlpatterns: list[URLPattern] = [
+    path("ui/nginx-usage", views.page, name="ui-nginx-usage"),
     path("api/nginx-usage", views.take, name="nginx-usage"),
 ]

@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
-from common.access import client_address, public
+from common.access import client_address, public, sign_in_required
 from common.api import compact
-from usage import intake, reading
+from common.http import HtmxRequest
+from licensing import services as licensing
+from usage import intake, listing, reading, services
 from usage.errors import MessageRefused
 
 log = structlog.get_logger(__name__)
+SPANS = (7, 30, 90)
+MGMT = """mgmt {{
+    usage_report  endpoint={host};
+    license_token /etc/nginx/license.jwt;
+}}
+"""
+
+
+@sign_in_required
+@require_safe
+def page(request: HtmxRequest) -> HttpResponse:
+    """Show what is in use against the license, day by day, and who reports."""
+    now = timezone.now()
+    rows, older = listing.reporters(now, request.GET.get("after", ""))
+    address = urlsplit(settings.NMS_PUBLIC_URL)
+    context: dict[str, Any] = {
+        "rows": rows,
+        "older_url": _link(request, after=older) if older else "",
+        "first_url": _link(request) if "after" in request.GET else "",
+        "clusters": listing.clusters(),
+        "any": listing.known(),
+        "refused": listing.turned_away(now),
+        "mgmt": MGMT.format(host=address.netloc),
+        "tls": address.scheme == "https",
+    }
+    if context["any"]:
+        context |= _in_use(request, now)
+    return render(request, "usage/nginx_usage.html", context)
 
 
 @public
@@ -36,6 +71,50 @@ def take(request: HttpRequest) -> HttpResponse:
         return _refused(refusal, intake.count_refusal(refusal, address, now))
     said = "Stored." if new else "Known already; nothing was changed."
     return compact({"message": said, "code": 200}, 200)
+
+
+def _in_use(request: HttpRequest, now: datetime) -> dict[str, Any]:
+    today, days = now.astimezone(UTC).date(), _span(request)
+    first = today - timedelta(days=days - 1)
+    hours = services.hours(first, today)
+    counted = services.daily(hours, first, today)
+    found = licensing.current()
+    entitled = list(found.entitlements.all()) if found else []
+    history = listing.history(hours, counted, first, today)
+    most = max(history.instances)
+    return {
+        "limits": listing.limits(entitled, services.in_use(now, counted)),
+        "standing": listing.standing(now),
+        "versions": listing.versions(now),
+        "history": history,
+        "most": most,
+        "plot": {
+            "label": f"NGINX instances per day in the last {days} days: {most} at most.",
+            "days": history.days,
+            "series": [
+                {"kind": "info", "name": "Instances", "counts": history.instances}
+            ],
+        },
+        "days": days,
+        "spans": [
+            {"label": f"{span} days", "url": _link(request, days=str(span))}
+            | {"current": span == days}
+            for span in SPANS
+        ],
+    }
+
+
+def _span(request: HttpRequest) -> int:
+    """Return how many days are shown: the first of ``SPANS`` unless asked otherwise."""
+    asked = request.GET.get("days", "")
+    return next((span for span in SPANS if str(span) == asked), SPANS[0])
+
+
+def _link(request: HttpRequest, **query: str) -> str:
+    """Return the address of the page with the days shown now, changed by ``query``."""
+    days = str(_span(request))
+    kept = {"days": days} if days != str(SPANS[0]) else {}
+    return f"{reverse('ui-nginx-usage')}?{urlencode(kept | query)}"
 
 
 def _message(request: HttpRequest, now: datetime) -> reading.Message:
