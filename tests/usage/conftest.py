@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -12,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from licensing.models import License
 from sandbox.app import BULK
@@ -60,8 +66,6 @@ def file_part(upload: Request) -> bytes:
 
 def inside(archive: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the manifest and the records of a report."""
-    import gzip
-
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         manifest = json.loads(opened.read("manifest.json"))
         records = [
@@ -107,17 +111,26 @@ def clock(now: datetime) -> Clock:
     return Clock(now)
 
 
+@pytest.fixture(scope="session")
+def sandbox_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sandbox's folder with the key that signs the licenses of ``make``."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    pem = make.private_key().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    (folder / "key.pem").write_bytes(pem)
+    return folder
+
+
 @pytest.fixture
-def vendor(tmp_path: Path, settings) -> Iterator[Vendor]:
-    """A sandbox whose key signs acknowledgements, and licenses too."""
-    with Sandbox(tmp_path / "sandbox") as box:
+def vendor(sandbox_data: Path, settings) -> Iterator[Vendor]:
+    """A sandbox that takes reports."""
+    with Sandbox(sandbox_data) as box:
         settings.NMS_F5_API_URL = f"http://localhost:{box.vendor.port}/ee/v1"
         yield Vendor(box)
 
 
 @pytest.fixture
-def licensed(finished: None, now: datetime, settings, vendor: Vendor) -> License:
-    """A valid license, applied at noon; then the keys are those of the sandbox."""
-    found = make.license(now)
-    settings.NMS_JWKS_FILE = str(vendor.box.jwks_file)
-    return found
+def licensed(finished: None, now: datetime, vendor: Vendor) -> License:
+    """A valid license, applied at noon, after set-up was finished."""
+    return make.license(now)
