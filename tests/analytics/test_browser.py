@@ -270,11 +270,15 @@ def test_pages_have_no_accessibility_finding_and_no_blocked_part(open_as, theme,
     page = open_as("ada", color_scheme=theme)
     origin = page.url.removesuffix(PAGE)
     found = {}
-    for path in (PAGE, "/privacy", f"{PAGE}/opt-out"):
+    for path in (PAGE, "/privacy", f"{PAGE}/opt-out", "/ui/help"):
         page.goto(origin + path)
         found[path] = violations(page)
     services.set_choice(collect=False, by="ada", via=Via.API, now=now)
     page.goto(origin + PAGE)
     found["off"] = violations(page)
     assert found == {name: [] for name in found}
+    page.set_viewport_size({"width": 390, "height": 800})
+    for path in ("/privacy", "/ui/help"):
+        page.goto(origin + path)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.heard == []

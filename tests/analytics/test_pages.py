@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from threading import Barrier, Thread
 
 import pytest
 from django.contrib.messages import get_messages
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -138,6 +140,30 @@ class TestAnsweredMeanwhile:
     def test_change_is_stored_then(self, admin):
         assert admin.post(f"{CHOICE}?seen=1", {"enabled": "0"}).status_code == 302
         assert services.is_on() is False
+
+
+@pytest.mark.both_databases
+@pytest.mark.django_db(transaction=True)
+def test_of_two_administrators_who_answer_at_once_one_is_told(
+    ada, signed_in, noticed, django_user_model
+):
+    other = django_user_model.objects.create_user("adam", role="administrator")
+    clients, ready, told = [signed_in(ada), signed_in(other)], Barrier(2), []
+
+    def answer(client, value):
+        ready.wait(timeout=10)
+        told.append(client.post(f"{CHOICE}?seen=0", {"enabled": value}).status_code)
+        connection.close()
+
+    threads = [
+        Thread(target=answer, args=pair) for pair in zip(clients, "01", strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert sorted(told) == [302, 409]
+    assert Choice.objects.count() == 1
 
 
 class TestBanner:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
 from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from analytics import services
-from common.models import Via
+from common import setup
+from common.models import Setup, Via
 
 pytestmark = pytest.mark.django_db
 PRIVACY = "/privacy"
@@ -44,6 +47,21 @@ def test_every_page_leads_there(name, ada, otto, vera, signed_in, noticed):
 
 def test_the_set_up_leads_there(ada):
     assert links(Client().get("/setup/1").content.decode())
+
+
+def test_the_set_up_shows_the_notice_with_both_links(ada):
+    setup.current()
+    Setup.objects.update(claimed_at=timezone.now())
+    client = Client()
+    client.force_login(ada, backend="django.contrib.auth.backends.ModelBackend")
+    answer = client.get("/setup/2")
+    page = answer.content.decode()
+    assert "straight to the test receiver to improve the product" in text(answer)
+    assert 'href="https://www.f5.com/company/policies/privacy-notice"' in page
+    address = html.unescape(re.search(r'href="([^"]+)">Opt out for all', page)[1])
+    assert "Opt out for all users" in text(client.get(address))
+    assert client.post(address, {"next": "/setup/2"})["Location"] == "/setup/2"
+    assert "Interaction data is off for all users." in text(client.get("/setup/2"))
 
 
 @pytest.mark.parametrize("name", ERROR_PAGES)
