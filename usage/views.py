@@ -48,6 +48,7 @@ def page(request: HtmxRequest) -> HttpResponse:
         "refused": listing.turned_away(now),
         "mgmt": MGMT.format(host=address.netloc),
         "tls": address.scheme == "https",
+        "detail": settings.NMS_USAGE_DETAIL,
     }
     if context["any"]:
         context |= _in_use(request, now)

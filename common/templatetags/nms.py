@@ -144,9 +144,9 @@ def byte_size(value: int | None) -> str:
     if value < 1024:
         return f"{value} byte{'' if value == 1 else 's'}"
     size = float(value)
-    for unit in ("KB", "MB", "GB"):
+    for unit in ("KB", "MB", "GB", "TB"):
         size /= 1024
-        if round(size) < 1024 or unit == "GB":
+        if round(size) < 1024 or unit == "TB":
             break
     return f"{size:.0f} {unit}" if size >= 10 else f"{round(size, 1):g} {unit}"
 

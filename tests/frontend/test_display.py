@@ -83,7 +83,7 @@ def test_days_that_are_left_are_counted(day: date, words: str) -> None:
         (64 * 1024, "64 KB"),
         (1024 * 1024 - 1, "1 MB"),
         (10 * 1024 * 1024, "10 MB"),
-        (3 * 1024**4, "3072 GB"),
+        (3 * 1024**4, "3 TB"),
     ],
 )
 def test_sizes_have_a_unit(size: int, words: str) -> None:

@@ -65,6 +65,12 @@ def test_with_nothing_reported_the_page_shows_how_to_begin(shown, settings):
     assert "license_token /etc/nginx/license.jwt;" in text
 
 
+def test_the_page_says_what_a_report_holds(shown, settings):
+    assert "a report holds totals only." in shown()
+    settings.NMS_USAGE_DETAIL = "instances"
+    assert "totals and the number each instance made for itself." in shown()
+
+
 def test_use_stands_against_the_license(shown, now):
     found = make.license(now)
     found.entitlements.create(feature="NGINX_INSTANCES", limit=2)
