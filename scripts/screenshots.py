@@ -10,13 +10,17 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import requests
 from playwright.sync_api import Browser, BrowserContext, Page
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.browser import chromium
+from tests.dataplanes.agent import FakeAgent
 from tests.e2e.console import Console, wait_for
 
 KEPT = Path(__file__).parent.parent / "docs" / "screenshots"
@@ -26,6 +30,10 @@ PAGES = {
     "license": "/ui/settings/license",
     "license-add": "/ui/settings/license/add",
     "license-history": "/ui/settings/license/history",
+    "usage-reports": "/ui/settings/license/reports",
+    "data-planes": "/ui/data-planes",
+    "data-plane-token": "/ui/data-planes/tokens/issue",
+    "nginx-usage": "/ui/nginx-usage",
     "telemetry": "/ui/settings/telemetry",
     "web-analytics": "/ui/settings/web-analytics",
     "connectivity": "/ui/settings/connectivity",
@@ -116,6 +124,62 @@ def sign_in_again(context: BrowserContext, console: Console) -> None:
     context.close()
 
 
+def instances(console: Console) -> None:
+    """Report three weeks of a small fleet that grows, as NGINX Plus would."""
+    start = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0)
+    for number in range(12):
+        name = uuid.uuid5(uuid.NAMESPACE_DNS, f"edge-{number}").hex
+        for days in range(21, 0, -1):
+            if (number * 5 + days) % 9 == 0 or number * 2 > 26 - days:
+                continue
+            begins = int((start - timedelta(days=days)).timestamp())
+            flow = {"received": 9_000_000 * number, "sent": 210_000_000 * number}
+            report = {
+                "version": "1.27.4" if number % 3 else "1.25.5",
+                "uuid": name,
+                "nap": "active" if number % 4 == 0 else "inactive",
+                "http": {"client": flow | {"requests": 41_000 + number}},
+                "stream": {"client": {"received": 0, "sent": 0}},
+                "start_time": begins,
+                "end_time": begins + 3600,
+            }
+            requests.post(f"{console.base}/api/nginx-usage", json=report, timeout=10)
+
+
+def agents(console: Console, page: Page) -> list[FakeAgent]:
+    """Issue a token and register three agents with it; they stay."""
+    page.goto(f"{console.base}/ui/data-planes/tokens/issue")
+    page.get_by_label("Name", exact=True).fill("Frankfurt")
+    page.get_by_role("button", name="Issue token").click()
+    token = page.locator("#agent-token").inner_text().strip()
+    found = []
+    for number in range(3):
+        name = f"edge-{number + 1}.fra.example.net"
+        system = str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
+        agent = FakeAgent(console.agents, system, token, hostname=name, plus=True)
+        found.append(agent.start())
+        agent.registered()
+    return found
+
+
+def usage(console: Console, page: Page, camera: Camera) -> None:
+    """Send usage, and take the report that was accepted."""
+    page.goto(f"{console.base}/ui/settings/license")
+    page.get_by_role("button", name="Send Usage to F5").click()
+    page.get_by_text("accepted the usage report").first.wait_for(timeout=60000)
+    camera.take(page, "usage-sent")
+    page.goto(f"{console.base}/ui/settings/license/reports")
+    page.locator("tbody a").first.click()
+    camera.take(page, "usage-report")
+
+
+def checks(console: Console, page: Page) -> None:
+    """Run the connectivity checks, so that there is a result to see."""
+    page.goto(f"{console.base}/ui/settings/connectivity")
+    page.get_by_role("button", name="Run checks").click()
+    page.get_by_text("Reachable").first.wait_for(timeout=60000)
+
+
 def story(console: Console, browser: Browser, camera: Camera, folder: Path) -> None:
     """Set up, license, deliver, and take everything."""
     license_file = folder / "sandbox.jwt"
@@ -130,10 +194,14 @@ def story(console: Console, browser: Browser, camera: Camera, folder: Path) -> N
     people(console, page)
     for _ in range(3):
         sign_in_again(browser.new_context(), console)
+    instances(console)
+    agents(console, page)
+    checks(console, page)
     accepted = wait_for(
         lambda: console.sandbox.stats()["records_unique"], 60, "delivery"
     )
     time.sleep(3)
+    usage(console, page, camera)
     for name, path in PAGES.items():
         page.goto(f"{console.base}{path}")
         page.wait_for_timeout(800 if name == "api" else 100)
