@@ -15,6 +15,8 @@ from licensing.models import License
 from licensing.states import State
 from telemetry.delivery import DESTINATION
 from telemetry.models import Batch, ProcessRun
+from usage import delivery as usage
+from usage.models import Report
 
 ALIVE_FOR = timedelta(minutes=3)
 NEEDED = ("integrations", "scheduler")
@@ -33,7 +35,7 @@ class Note:
 
 def notes(standing: licensing.Standing, now: datetime) -> list[Note]:
     """Return what needs attention now, the gravest first; empty when nothing does."""
-    found = [*_license(standing), *_delivery(), *_processes(now)]
+    found = [*_license(standing), *_delivery(), *_reports(), *_processes(now)]
     grave = ("bad", "warn", "info")
     return sorted(found, key=lambda note: grave.index(note.kind))
 
@@ -74,7 +76,7 @@ def _delivery() -> list[Note]:
         title = f"{dead} batch{'es' if dead > 1 else ''} of events was refused"
         body = "The receiver said no for good. Look at its answer, then send again."
         found.append(Note("bad", title, body, url + "?status=refused", "Review"))
-    if Pause.objects.filter(pk=DESTINATION).exists():
+    if Pause.objects.filter(pk=DESTINATION).exists() or usage.stopped():
         title, body = (
             "Sending is paused",
             "The receiver refused the license. Nothing is lost.",
@@ -86,6 +88,15 @@ def _delivery() -> list[Note]:
         body = f"{gate.sentence} Nothing is lost; it is tried again by itself."
         found.append(Note("warn", title, body, url, "View delivery"))
     return found
+
+
+def _reports() -> list[Note]:
+    last = Report.objects.first()
+    if last is None or last.dead_at is None:
+        return []
+    body = f"{last.dead_reason} Its usage goes into the next report."
+    url = reverse("ui-usage-report", args=[last.pk])
+    return [Note("bad", "The usage report was refused", body, url, "View report")]
 
 
 def _processes(now: datetime) -> list[Note]:

@@ -307,3 +307,15 @@ def test_the_api_refuses_with_what_to_do(finished, vendor, otto) -> None:
     answer = call(otto)
     assert answer.status_code == 402
     assert "Add the JSON Web Token" in answer.json()["message"]
+
+
+def test_overview_leads_to_a_refused_report(
+    licensed, vendor, clock, otto, signed_in
+) -> None:
+    client = signed_in(otto)
+    vendor.fails("status", times=1, status=400)
+    send(client)
+    deliver(clock)
+    page = client.get("/ui/").content.decode()
+    assert "The usage report was refused" in page
+    assert f"{REPORTS}/{Report.objects.get().pk}" in page
