@@ -27,6 +27,10 @@ synchronous_commit on; SQLite in WAL mode with synchronous=FULL. Load before and
 - *License page*: 7 rounds of 150 requests over one keep-alive connection to gunicorn
   with one gthread worker, no license applied and interaction data off; the peers run
   in the same server. The admin form shows six fields of a user.
+- *usage intake*: 7 rounds of 300 messages over one keep-alive connection to the same
+  server, a fleet of 50 instances, from an allowed address. The bare view parses the
+  same JSON and writes one row; it passes the same middlewares, checks nothing and
+  keeps no list of instances.
 - *first load*: everything the page names, as sent (gzip); the fonts apart.
 """
 
@@ -79,6 +83,7 @@ def main() -> None:
     postgresql = os.environ["NMS_TEST_DATABASE_URL"]
     print(HEAD)
     lines = [*measure("capture", postgresql), *measure("capture")]
+    lines += [*measure("intake", postgresql), *measure("intake")]
     lines += measure("pages", postgresql)
     if "--write" in sys.argv:
         PAGE.write_text(

@@ -48,7 +48,8 @@ def _signed_in() -> tuple[User, str]:
 
 
 @contextmanager
-def _server() -> Iterator[int]:
+def server() -> Iterator[int]:
+    """Start gunicorn on a free port and return it; the same for every case."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -123,7 +124,7 @@ def run() -> list[Row]:
         "admin": f"/admin/nms_admin/user/{user.pk}/change/",
         "floor": "/floor",
     }
-    with _server() as port:
+    with server() as port:
         browser = Browser(port, cookie)
         for path in pages.values():
             browser.p50(path)
