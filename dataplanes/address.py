@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -35,10 +36,10 @@ def bound() -> tuple[str, int]:
     Raises:
         ValueError: It is not written ``host:port``.
     """
-    parts = urlsplit(f"//{settings.NMS_DPM_BIND}")
-    if not parts.hostname or not parts.port or parts.path or parts.username:
+    host, _, port = settings.NMS_DPM_BIND.rpartition(":")
+    if not host or not re.fullmatch(r"\d{1,5}", port):
         raise ValueError(f"NMS_DPM_BIND is {settings.NMS_DPM_BIND!r}")
-    return parts.hostname, parts.port
+    return host.strip("[]"), int(port)
 
 
 def is_loopback(host: str) -> bool:

@@ -18,7 +18,6 @@ from django.db import Error, close_old_connections, connections
 from django.utils import timezone
 from google.protobuf.message import DecodeError
 
-from common import faults
 from dataplanes import reading, services
 from dataplanes.agent_pb2 import AgentConnectStatus, Command, UploadStatus
 from dataplanes.doorkeeper import NOTE_EVERY_SECONDS, Doorkeeper
@@ -77,7 +76,10 @@ class Listener:
     async def in_database(
         self, work: Callable[..., Any], *args: Any, **more: Any
     ) -> Any:
-        """Run a function in the database's thread; None when the database failed."""
+        """Run a function in the database's thread; None when the database failed.
+
+        It is run also when the agent that caused it is gone in the meantime.
+        """
 
         def job() -> Any:
             close_old_connections()
@@ -89,7 +91,8 @@ class Listener:
             finally:
                 close_old_connections()
 
-        return await asyncio.get_running_loop().run_in_executor(self.database, job)
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self.database, job))
 
     async def command_channel(
         self, messages: AsyncIterator[bytes], context: Any
@@ -166,13 +169,11 @@ class Stream:
         if self.version:
             facts = {"agent_version": self.version, **sighting.facts}
             sighting = Sighting(sighting.shows_nginx, facts)
-        faults.reach("dpm.received")
         first = await self.listener.in_database(
             services.sighted, self.system_uid, sighting, now=timezone.now()
         )
         if first is None:
             await self.context.abort(grpc.StatusCode.UNAVAILABLE, "Try again later.")
-        faults.reach("dpm.recorded")
         self.noted_at = monotonic()
         self.shown = self.shown or sighting.shows_nginx
         if first:

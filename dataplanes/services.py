@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from audit import services as audit
+from common import faults
 from common.models import Via
 from dataplanes.errors import ChangeRefused
 from dataplanes.models import AgentToken, DataPlane, Refusals
@@ -47,11 +48,13 @@ def sighted(system_uid: str, sighting: Sighting, *, now: datetime) -> bool:
     """
     if _note(system_uid, sighting, now) or not sighting.shows_nginx:
         return False
+    faults.reach("dpm.before_insert")
     with transaction.atomic():
         if not _add(system_uid, sighting, now):  # another stream was first
             _note(system_uid, sighting, now)
             return False
         data_plane_registered.send(sender=DataPlane, now=now)
+    faults.reach("dpm.before_answer")
     return True
 
 

@@ -222,9 +222,12 @@ class FakeAgent:
         """Hold the three streams until the CommandChannel ends."""
         self.connections += 1
         ended, welcome = threading.Event(), threading.Event()
-        for name in ("Stream", "StreamEvents"):
-            metrics = channel.stream_unary(f"{SDK}.MetricsService/{name}")
-            metrics.future(self._metrics(welcome, ended), metadata=self.metadata)
+        held = [  # a stream that nobody holds is cancelled
+            channel.stream_unary(f"{SDK}.MetricsService/{name}").future(
+                self._metrics(welcome, ended), metadata=self.metadata
+            )
+            for name in ("Stream", "StreamEvents")
+        ]
         call = channel.stream_stream(f"{SDK}.Commander/CommandChannel")(
             self._says(ended), metadata=self.metadata
         )
@@ -247,6 +250,8 @@ class FakeAgent:
                 raise
         finally:
             ended.set()
+            for stream in held:
+                stream.cancel()
 
     def _hang_up(self, call: grpc.Call, ended: threading.Event) -> None:
         while not ended.is_set():

@@ -28,7 +28,7 @@ class Running:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
         self.listener = self.run(self._make())
         self.port = self.run(self.listener.start("127.0.0.1", 0))
@@ -41,6 +41,8 @@ class Running:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
 
     def stop(self) -> None:
+        if self.loop.is_closed():
+            return
         self.run(self.listener.stop())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)

@@ -66,6 +66,23 @@ def test_a_data_folder_others_can_read_is_a_warning(settings, tmp_path: Path) ->
     assert codes() == ["nms.W006"]
 
 
+@pytest.mark.parametrize("bind", ["8443", "127.0.0.1", "127.0.0.1:none", ":8443"])
+def test_where_agents_register_is_an_address_and_a_port(settings, bind: str) -> None:
+    settings.NMS_DPM_BIND = bind
+    (message,) = settings_fit()
+    assert message.id == "nms.E008"
+    assert bind in message.msg
+
+
+def test_agents_register_in_plain_text_on_this_host_only(settings) -> None:
+    for bind in ("localhost:1", "127.0.0.2:8443", "[::1]:8443"):
+        settings.NMS_DPM_BIND = bind
+        assert codes() == []
+    for bind in ("0.0.0.0:8443", "[::]:8443", "nms.example:8443"):
+        settings.NMS_DPM_BIND = bind
+        assert codes() == ["nms.E009"]
+
+
 def start(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NMS_")}
     environment.pop("DJANGO_SETTINGS_MODULE", None)
