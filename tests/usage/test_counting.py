@@ -184,6 +184,21 @@ def test_the_pods_of_clusters_are_added_up():
     }
 
 
+def test_the_example_of_the_documentation_holds():
+    told = [
+        said(1, "8:00-9:00"),
+        said(1, "9:00-10:00"),
+        said(2, "8:10-8:50"),
+        said(2, "8:55-9:00"),
+        said(3, "9:30-10:30", 4 * GB),
+        said(3, "9:30-10:30", 4 * GB),
+    ]
+    assert daily_totals(hours(told, DAY, DAY), []) == {
+        (DAY, "NGINX_INSTANCES"): 2,
+        (DAY, "DATA_PER_HOUR_GB"): 2,
+    }
+
+
 def test_what_lies_outside_the_days_is_ignored():
     far = [said(1, "10:00-11:00", GB), Period(2, 0, HOUR, True, 9, 9)]
     assert hours(far, NEXT, NEXT) == {}

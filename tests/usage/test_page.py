@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import time_machine
@@ -183,6 +184,10 @@ def test_every_reason_has_its_words(now):
     source = inspect.getsource(reading) + inspect.getsource(intake)
     codes = re.findall(r'(?:_refuse\(|MessageRefused\()\s+"(\w+)"', source)
     assert set(codes) | {"no_license", "wrong_license"} == set(listing.REASONS)
+    documented = (Path(__file__).parents[2] / "docs/usage.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \| \d", documented, re.M)) == set(
+        listing.REASONS
+    )
 
 
 def test_the_page_asks_the_database_as_often_with_many_as_with_few(
