@@ -6,182 +6,343 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('licensing', '0001_initial'),
+        ("licensing", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Cluster',
+            name="Cluster",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uid', models.CharField(max_length=64, unique=True)),
-                ('display_name', models.CharField(blank=True, max_length=255)),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField()),
-                ('pods', models.PositiveIntegerField(default=0)),
-                ('waf', models.PositiveIntegerField(default=0)),
-                ('dos', models.PositiveIntegerField(default=0)),
-                ('nodes', models.PositiveIntegerField(default=0)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("uid", models.CharField(max_length=64, unique=True)),
+                ("display_name", models.CharField(blank=True, max_length=255)),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
+                ("pods", models.PositiveIntegerField(default=0)),
+                ("waf", models.PositiveIntegerField(default=0)),
+                ("dos", models.PositiveIntegerField(default=0)),
+                ("nodes", models.PositiveIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Schedule',
+            name="Schedule",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('next_at', models.DateTimeField(null=True)),
-                ('begins_on', models.DateField(null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("next_at", models.DateTimeField(null=True)),
+                ("begins_on", models.DateField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Rejections',
+            name="Rejections",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('reason', models.CharField(max_length=40)),
-                ('count', models.PositiveIntegerField(default=0)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("reason", models.CharField(max_length=40)),
+                ("count", models.PositiveIntegerField(default=0)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('day', 'reason'), name='one_count_per_day_and_reason')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("day", "reason"), name="one_count_per_day_and_reason"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Report',
+            name="Report",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
-                ('sequence', models.PositiveIntegerField(unique=True)),
-                ('subscription_id', models.CharField(max_length=200)),
-                ('detail', models.CharField(max_length=10)),
-                ('first_day', models.DateField(null=True)),
-                ('last_day', models.DateField(null=True)),
-                ('record_count', models.PositiveIntegerField(default=0)),
-                ('digest', models.CharField(max_length=64)),
-                ('previous_digest', models.CharField(blank=True, max_length=64)),
-                ('file_sha256', models.CharField(max_length=64)),
-                ('size', models.PositiveIntegerField()),
-                ('built_at', models.DateTimeField()),
-                ('built_by', models.CharField(max_length=150)),
-                ('via', models.CharField(choices=[('wizard', 'the set-up'), ('notice', 'the privacy notice'), ('user_menu', 'the user menu'), ('settings', 'Settings'), ('api', 'the API'), ('command', 'a command'), ('system', 'the system')], max_length=16)),
-                ('selected_at', models.DateTimeField(null=True)),
-                ('selected_by', models.CharField(blank=True, max_length=150)),
-                ('due_at', models.DateTimeField()),
-                ('lease', models.UUIDField(null=True)),
-                ('leased_until', models.DateTimeField(null=True)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('crashes', models.PositiveIntegerField(default=0)),
-                ('status_id', models.CharField(blank=True, max_length=200)),
-                ('download_id', models.CharField(blank=True, max_length=200)),
-                ('uploaded_at', models.DateTimeField(null=True)),
-                ('percent', models.PositiveSmallIntegerField(default=0)),
-                ('accepted_at', models.DateTimeField(null=True)),
-                ('receipt', models.CharField(blank=True, max_length=200)),
-                ('acknowledgement', models.BinaryField(default=bytes)),
-                ('acknowledgement_checked', models.BooleanField(default=False)),
-                ('dead_at', models.DateTimeField(null=True)),
-                ('dead_reason', models.CharField(blank=True, max_length=300)),
-                ('license', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='licensing.license')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, primary_key=True, serialize=False
+                    ),
+                ),
+                ("sequence", models.PositiveIntegerField(unique=True)),
+                ("subscription_id", models.CharField(max_length=200)),
+                ("detail", models.CharField(max_length=10)),
+                ("first_day", models.DateField(null=True)),
+                ("last_day", models.DateField(null=True)),
+                ("record_count", models.PositiveIntegerField(default=0)),
+                ("digest", models.CharField(max_length=64)),
+                ("previous_digest", models.CharField(blank=True, max_length=64)),
+                ("file_sha256", models.CharField(max_length=64)),
+                ("size", models.PositiveIntegerField()),
+                ("built_at", models.DateTimeField()),
+                ("built_by", models.CharField(max_length=150)),
+                (
+                    "via",
+                    models.CharField(
+                        choices=[
+                            ("wizard", "the set-up"),
+                            ("notice", "the privacy notice"),
+                            ("user_menu", "the user menu"),
+                            ("settings", "Settings"),
+                            ("api", "the API"),
+                            ("command", "a command"),
+                            ("system", "the system"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("selected_at", models.DateTimeField(null=True)),
+                ("selected_by", models.CharField(blank=True, max_length=150)),
+                ("due_at", models.DateTimeField()),
+                ("lease", models.UUIDField(null=True)),
+                ("leased_until", models.DateTimeField(null=True)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("crashes", models.PositiveIntegerField(default=0)),
+                ("status_id", models.CharField(blank=True, max_length=200)),
+                ("download_id", models.CharField(blank=True, max_length=200)),
+                ("uploaded_at", models.DateTimeField(null=True)),
+                ("percent", models.PositiveSmallIntegerField(default=0)),
+                ("accepted_at", models.DateTimeField(null=True)),
+                ("receipt", models.CharField(blank=True, max_length=200)),
+                ("acknowledgement", models.BinaryField(default=bytes)),
+                ("acknowledgement_checked", models.BooleanField(default=False)),
+                ("dead_at", models.DateTimeField(null=True)),
+                ("dead_reason", models.CharField(blank=True, max_length=300)),
+                (
+                    "license",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="licensing.license",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-sequence'],
+                "ordering": ["-sequence"],
             },
         ),
         migrations.CreateModel(
-            name='Reporter',
+            name="Reporter",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.CharField(max_length=36, unique=True)),
-                ('hostname', models.CharField(blank=True, max_length=255)),
-                ('version', models.CharField(blank=True, max_length=40)),
-                ('waf', models.BooleanField(default=False)),
-                ('first_seen_at', models.DateTimeField()),
-                ('last_seen_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("uuid", models.CharField(max_length=36, unique=True)),
+                ("hostname", models.CharField(blank=True, max_length=255)),
+                ("version", models.CharField(blank=True, max_length=40)),
+                ("waf", models.BooleanField(default=False)),
+                ("first_seen_at", models.DateTimeField()),
+                ("last_seen_at", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(fields=['last_seen_at'], name='usage_repor_last_se_bc8179_idx')],
+                "indexes": [
+                    models.Index(
+                        fields=["last_seen_at"], name="usage_repor_last_se_bc8179_idx"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Period',
+            name="Period",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('since', models.BigIntegerField()),
-                ('until', models.BigIntegerField()),
-                ('received_at', models.DateTimeField()),
-                ('version', models.CharField(blank=True, max_length=40)),
-                ('waf', models.BooleanField(default=False)),
-                ('requests', models.BigIntegerField(default=0)),
-                ('bytes', models.BigIntegerField(default=0)),
-                ('reporter', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='periods', to='usage.reporter')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("since", models.BigIntegerField()),
+                ("until", models.BigIntegerField()),
+                ("received_at", models.DateTimeField()),
+                ("version", models.CharField(blank=True, max_length=40)),
+                ("waf", models.BooleanField(default=False)),
+                ("requests", models.BigIntegerField(default=0)),
+                ("bytes", models.BigIntegerField(default=0)),
+                (
+                    "reporter",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="periods",
+                        to="usage.reporter",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ReportPart',
+            name="ReportPart",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('content', models.BinaryField()),
-                ('report', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='parts', to='usage.report')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("content", models.BinaryField()),
+                (
+                    "report",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="parts",
+                        to="usage.report",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['number'],
+                "ordering": ["number"],
             },
         ),
         migrations.CreateModel(
-            name='Total',
+            name="Total",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('feature', models.CharField(max_length=100)),
-                ('count', models.BigIntegerField()),
-                ('report', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='totals', to='usage.report')),
-                ('revises', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='usage.report')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("feature", models.CharField(max_length=100)),
+                ("count", models.BigIntegerField()),
+                (
+                    "report",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="totals",
+                        to="usage.report",
+                    ),
+                ),
+                (
+                    "revises",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="usage.report",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ClusterDay',
+            name="ClusterDay",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('pods', models.PositiveIntegerField(default=0)),
-                ('waf', models.PositiveIntegerField(default=0)),
-                ('dos', models.PositiveIntegerField(default=0)),
-                ('nodes', models.PositiveIntegerField(default=0)),
-                ('cluster', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='days', to='usage.cluster')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="ID",
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("pods", models.PositiveIntegerField(default=0)),
+                ("waf", models.PositiveIntegerField(default=0)),
+                ("dos", models.PositiveIntegerField(default=0)),
+                ("nodes", models.PositiveIntegerField(default=0)),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="days",
+                        to="usage.cluster",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['day'], name='usage_clust_day_4ab905_idx')],
-                'constraints': [models.UniqueConstraint(fields=('cluster', 'day'), name='one_row_per_cluster_and_day')],
+                "indexes": [
+                    models.Index(fields=["day"], name="usage_clust_day_4ab905_idx")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("cluster", "day"), name="one_row_per_cluster_and_day"
+                    )
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='report',
-            index=models.Index(condition=models.Q(('accepted_at', None), ('dead_at', None)), fields=['due_at'], name='report_open'),
+            model_name="report",
+            index=models.Index(
+                condition=models.Q(("accepted_at", None), ("dead_at", None)),
+                fields=["due_at"],
+                name="report_open",
+            ),
         ),
         migrations.AddIndex(
-            model_name='period',
-            index=models.Index(fields=['until'], name='usage_perio_until_e068bf_idx'),
+            model_name="period",
+            index=models.Index(fields=["until"], name="usage_perio_until_e068bf_idx"),
         ),
         migrations.AddIndex(
-            model_name='period',
-            index=models.Index(fields=['received_at'], name='usage_perio_receive_ea2750_idx'),
+            model_name="period",
+            index=models.Index(
+                fields=["received_at"], name="usage_perio_receive_ea2750_idx"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='period',
-            constraint=models.UniqueConstraint(fields=('reporter', 'since', 'until'), name='one_row_per_reporter_and_period'),
+            model_name="period",
+            constraint=models.UniqueConstraint(
+                fields=("reporter", "since", "until"),
+                name="one_row_per_reporter_and_period",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reportpart',
-            constraint=models.UniqueConstraint(fields=('report', 'number'), name='one_part_per_report_and_number'),
+            model_name="reportpart",
+            constraint=models.UniqueConstraint(
+                fields=("report", "number"), name="one_part_per_report_and_number"
+            ),
         ),
         migrations.AddIndex(
-            model_name='total',
-            index=models.Index(fields=['day', 'feature'], name='usage_total_day_1b96f9_idx'),
+            model_name="total",
+            index=models.Index(
+                fields=["day", "feature"], name="usage_total_day_1b96f9_idx"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='total',
-            constraint=models.UniqueConstraint(fields=('report', 'day', 'feature'), name='one_total_per_report_day_and_feature'),
+            model_name="total",
+            constraint=models.UniqueConstraint(
+                fields=("report", "day", "feature"),
+                name="one_total_per_report_day_and_feature",
+            ),
         ),
     ]
