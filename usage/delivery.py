@@ -94,6 +94,7 @@ def deliver(clock: Clock) -> int:
             gate.left(ticket)
             break
         done = report
+        gate.resume(DESTINATION)  # of another license
         if not _step(report, destination, ticket, clock):
             break
     return int(SOON.total_seconds()) if done and _waited_for(done, clock()) else 0
@@ -121,10 +122,8 @@ def stopped() -> Pause | None:
     Another license lifts it.
     """
     pause, found = gate.paused(DESTINATION), licensing.current()
-    if pause and found and pause.paused_at < found.applied_at:
-        gate.resume(DESTINATION)
-        return None
-    return pause
+    lifted = pause and found and pause.paused_at < found.applied_at
+    return None if lifted else pause
 
 
 def trouble() -> Gate | Pause | None:
