@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from common import tasks
-from usage import delivery, reports
+from usage import delivery, intake, reports
 
 
 @shared_task(name="usage.tasks.sweep")
@@ -20,8 +20,9 @@ def sweep() -> bool:
 
 @shared_task(name="usage.tasks.prune")
 def prune() -> int:
-    """Delete what was reported before NMS_RETENTION_DAYS."""
-    return reports.prune(timezone.now())
+    """Delete what came in or was reported before NMS_RETENTION_DAYS."""
+    now = timezone.now()
+    return intake.prune(now) + reports.prune(now)
 
 
 def nudge() -> bool:
