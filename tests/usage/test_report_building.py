@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -44,7 +45,7 @@ def accepted(report: Report, clock) -> None:
     Report.objects.filter(pk=report.pk).update(accepted_at=clock.now)
 
 
-def content(report: Report) -> tuple[dict, list[dict]]:
+def content(report: Report) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return inside(reports.archive_of(report))
 
 
