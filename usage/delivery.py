@@ -6,15 +6,12 @@ a worker that died may have sent is sent again: the same bytes under the same ke
 
 from __future__ import annotations
 
-import json
-import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 from django.conf import settings
@@ -27,7 +24,6 @@ from egress import services as egress
 from egress.destinations import Destination
 from egress.errors import (
     CredentialsRefused,
-    DeliveryError,
     NotAllowed,
     PermanentError,
     TransientError,
@@ -36,8 +32,7 @@ from egress.models import Gate, Pause
 from egress.transport import Answer
 from licensing import services as licensing
 from licensing.keys import key_set
-from usage import acknowledgement
-from usage.errors import AcknowledgementRefused
+from usage import answers
 from usage.models import Report
 
 log = structlog.get_logger(__name__)
@@ -50,16 +45,7 @@ CRASHES = 5
 LATER = timedelta(hours=1)
 SOON = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=10)
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 Clock = Callable[[], datetime]
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far the vendor's check of an upload is; ``download_id`` once it is ready."""
-
-    percent: int
-    download_id: str
 
 
 @dataclass(frozen=True)
@@ -186,24 +172,6 @@ def form(report: Report) -> bytes:
     return b"".join([head.encode(), *parts, f"\r\n--{boundary}--\r\n".encode()])
 
 
-def link_id(link: object) -> str:
-    """Return the id at the end of a link in its long, short or doubled form.
-
-    Returns:
-        Empty when it is no link that ends in an id.
-
-    Example:
-        >>> link_id("/ee/v1/entitlements/telemetry/bulk/status/7f3a-01")
-        '7f3a-01'
-        >>> link_id("/bulk/status//status/7f3a-01"), link_id("/status/..")
-        ('7f3a-01', '')
-    """
-    if not isinstance(link, str) or len(link) > 2000:
-        return ""
-    last = urlsplit(link).path.rstrip("/").rpartition("/")[2]
-    return last if _ID.fullmatch(last) else ""
-
-
 def _waited_for(report: Report, now: datetime) -> bool:
     """Return whether somebody waits for a check that is asked about again soon."""
     asked = Report.objects.open().exclude(selected_at=None).exclude(status_id="")
@@ -253,7 +221,7 @@ def _upload(call: Call) -> bool:
         call.ticket,
         headers={"Authorization": f"Bearer {call.token}"},
         allowed=partial(_still_mine, report, call.clock),
-        accept=_accepted,
+        accept=answers.upload,
         clock=call.clock,
         content_type=f"multipart/form-data; boundary={report.pk}",
         deadline=DEADLINE,
@@ -270,7 +238,7 @@ def _upload(call: Call) -> bool:
 
 def _ask(call: Call) -> bool:
     """Ask how far the check is; go on at once when the acknowledgement is ready."""
-    status = _get(call, "status", call.report.status_id, _status)
+    status = _get(call, "status", call.report.status_id, answers.status)
     if status.download_id:
         return settle(call.report, percent=100, download_id=status.download_id)
     settle(call.report, percent=status.percent, due_at=_next_question(call))
@@ -280,20 +248,26 @@ def _ask(call: Call) -> bool:
 def _fetch(call: Call) -> bool:
     """Fetch the acknowledgement; only one of this very report ends it."""
     report = call.report
-    body, said = _get(
+    said = _get(
         call,
         "download",
         report.download_id,
-        lambda answer: (answer.body, _acknowledgement(report, answer)),
+        partial(
+            answers.download,
+            report_id=str(report.pk),
+            digest=report.digest,
+            jwks=key_set().jwks,
+            algorithms=settings.NMS_JWT_ALGORITHMS,
+        ),
         deadline=DEADLINE,
-        limit=acknowledgement.LARGEST,
+        limit=answers.LARGEST,
     )
     log.info("report.accepted", report=str(report.pk), receipt=said.receipt)
     return settle(
         report,
         accepted_at=call.clock(),
         receipt=said.receipt,
-        acknowledgement=body,
+        acknowledgement=said.body,
         acknowledgement_checked=said.checked,
     )
 
@@ -335,53 +309,6 @@ def _next_question(call: Call) -> datetime:
     now, since = call.clock(), call.report.uploaded_at
     passed = (now - since) / 4 if since else SOON
     return now + min(max(passed, SOON), LONGEST_PAUSE)
-
-
-def _accepted(answer: Answer) -> str:
-    """Return the id to ask with; anything but 202 with a link is no acceptance."""
-    number = link_id(_object(answer).get("statusLink"))
-    if answer.status != 202 or not number:
-        raise _not_understood(answer)
-    return number
-
-
-def _status(answer: Answer) -> Status:
-    content = _object(answer)
-    percent, ready = content.get("percentageComplete"), content.get("readyForDownload")
-    if type(percent) is not int or not isinstance(ready, bool):
-        raise _not_understood(answer)
-    number = link_id(content.get("downloadLink")) if ready else ""
-    if ready and not number:
-        raise _not_understood(answer)
-    return Status(min(max(percent, 0), 100), number)
-
-
-def _acknowledgement(report: Report, answer: Answer) -> acknowledgement.Acknowledgement:
-    try:
-        return acknowledgement.read(
-            answer.body,
-            report_id=str(report.pk),
-            digest=report.digest,
-            jwks=key_set().jwks,
-            algorithms=settings.NMS_JWT_ALGORITHMS,
-        )
-    except AcknowledgementRefused as error:
-        raise TransientError(error.code, error.sentence, status=answer.status) from None
-
-
-def _object(answer: Answer) -> dict[str, Any]:
-    try:
-        content = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        content = None
-    return content if isinstance(content, dict) else {}
-
-
-def _not_understood(answer: Answer) -> DeliveryError:
-    sentence = (
-        "It answered something that is no answer to a report (a captive portal?)."
-    )
-    return TransientError("no_receipt", sentence, status=answer.status)
 
 
 def _refused(report: Report, error: PermanentError, now: datetime) -> None:
