@@ -41,7 +41,7 @@ class DataPlane(models.Model):
 class AgentToken(models.Model):
     """A token agents come with, as its SHA-256; the token itself is shown once."""
 
-    name = models.CharField(max_length=80, unique=True)
+    name = models.CharField(max_length=80)
     digest = models.CharField(max_length=64, unique=True)
     issued_at = models.DateTimeField()
     issued_by = models.CharField(max_length=150)
@@ -51,6 +51,13 @@ class AgentToken(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name"],
+                name="one_token_in_force_per_name",
+                condition=models.Q(revoked_at=None),
+            )
+        ]
 
 
 class Refusals(models.Model):

@@ -165,6 +165,7 @@ def test_revoking_asks_first_and_is_told_to_the_chain(ada, signed_in):
     assert services.digests_in_force() == set()
     again = client.post(address, follow=True).content.decode()
     assert "This token is not in force any more." in again
+    services.issue_token("Berlin", By("ada", timezone.now()))  # the name is free again
     record = Record.objects.get(action="agent_token.revoked")
     assert activity.line(record).sentence == "ada revoked the agent token Berlin"
 
