@@ -52,7 +52,7 @@ def check_trust(token: str, address: str, now: datetime) -> None:
         ),
         found="another license"
         if token
-        else f"no license, from {address or 'nowhere'}",
+        else f"no license, from {address or 'an unknown address'}",
     )
 
 

@@ -62,26 +62,30 @@ def usage_json(body: bytes, now: datetime) -> Message:
             ``not_json``, ``uuid``, ``text``, ``nap``, ``number`` or ``period``.
 
     Source:
-        protocol.md 4.1: the fields are documented, their limits are ours
+        docs/usage.md: the fields are documented, their limits are ours
     """
     found = _object(body)
+    uuid, waf = _uuid(found), _nap(found)
+    hostname, version = _text(found, "hostname", 255), _text(found, "version", 40)
     client = {kind: _part(_part(found, kind), "client") for kind in ("http", "stream")}
     size = sum(
         _number(part, name, MOST)
         for part in client.values()
         for name in ("received", "sent")
     )
+    if size >= MOST:
+        _wrong_number("received and sent together", size, MOST)
     since, until = _number(found, "start_time", MOST), _number(found, "end_time", MOST)
     _check_period(since, until, now)
     return Message(
-        uuid=_uuid(found),
-        hostname=_text(found, "hostname", 255),
-        version=_text(found, "version", 40),
-        waf=_nap(found),
+        uuid=uuid,
+        hostname=hostname,
+        version=version,
+        waf=waf,
         since=since,
         until=until,
         requests=_number(client["http"], "requests", MOST),
-        bytes=size if size < MOST else _wrong_number("bytes in all", size, MOST),
+        bytes=size,
     )
 
 
@@ -92,7 +96,7 @@ def usage_header(value: str, now: datetime) -> Message:
         MessageRefused: As ``usage_json``, or ``no_header``.
 
     Source:
-        protocol.md 4.3
+        docs/usage.md
     """
     if not value or len(value) > 1024:
         _refuse(
@@ -126,7 +130,7 @@ def cluster(body: bytes, uid: str) -> ClusterReport:
             ``uid``, ``text`` or ``number``.
 
     Source:
-        protocol.md 1.5
+        docs/usage.md
     """
     found = _object(body)
     metadata = _part(found, "metadata")
