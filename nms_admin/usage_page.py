@@ -78,8 +78,13 @@ def outcome(request: HtmxRequest) -> HttpResponse:
     going = ledger.progress(shown, now, _recipient())
     if going.polls and request.GET.get("seen") == going.key:
         return HttpResponse(status=204)
-    status = 200 if going.polls else HttpResponseStopPolling.status_code
-    return render(request, "usage/_outcome.html", {"progress": going}, status=status)
+    context: dict[str, Any] = {"progress": going}
+    if going.polls:
+        return render(request, "usage/_outcome.html", context)
+    context["usage"] = part(request, now) | {"progress": None}
+    context["connection"] = {"on": licensing.connection_on()}
+    status = HttpResponseStopPolling.status_code
+    return render(request, "usage/_ended.html", context, status=status)
 
 
 @sign_in_required

@@ -109,6 +109,14 @@ class Progress:
         return f"{report.pk}-{far}-{'bad' if self.trouble else 'now'}"
 
 
+@dataclass(frozen=True)
+class Totals:
+    """What a report says, as a table; a cell is None where it says nothing."""
+
+    features: list[str]
+    rows: list[tuple[date, list[tuple[str, Total | None]]]]
+
+
 def rows() -> list[Row]:
     """Return the newest reports, the last one first, without their acknowledgements."""
     return [Row(report) for report in Report.objects.defer("acknowledgement")[:LISTED]]
@@ -201,9 +209,15 @@ def instances_of(report: Report) -> int:
     return found.order_by("-day").values_list("count", flat=True).first() or 0
 
 
-def totals_of(report: Report) -> list[Total]:
-    """Return what a report says, by day and feature."""
-    return list(report.totals.order_by("day", "feature"))
+def totals_of(report: Report) -> Totals:
+    """Return what a report says: a row per day, a cell per feature."""
+    found = {(one.day, one.feature): one for one in report.totals.all()}
+    features = sorted({feature for _, feature in found})
+    days = sorted({day for day, _ in found})
+    return Totals(
+        features,
+        [(day, [(one, found.get((day, one))) for one in features]) for day in days],
+    )
 
 
 def attempts_of(report: Report) -> list[dict[str, object]]:

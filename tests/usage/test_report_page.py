@@ -69,6 +69,8 @@ def test_the_way_of_a_report_from_the_button_to_the_receipt(
     assert Report.objects.get().receipt in ended
     assert "Report again by 22 May 2027" in ended
     assert "hx-get" not in answer.content.decode()
+    assert 'id="usage"' in answer.content.decode(), "the card beside it is new too"
+    assert "Last report Accepted 23 Nov 2026, 12:00 UTC" in ended
     page = text(client.get(LICENSE))
     assert "Accepted 23 Nov 2026, 12:00 UTC" in page
 
