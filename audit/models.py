@@ -21,6 +21,11 @@ class Record(models.Model):
 
     class Meta:
         ordering = ["-sequence"]
+        indexes = [
+            models.Index(fields=["at", "sequence"], name="audit_by_time"),
+            models.Index(fields=["actor", "at", "sequence"], name="audit_by_actor"),
+            models.Index(fields=["action", "at", "sequence"], name="audit_by_action"),
+        ]
 
 
 class Head(models.Model):
@@ -28,3 +33,17 @@ class Head(models.Model):
 
     sequence = models.PositiveBigIntegerField(default=0)
     digest = models.CharField(max_length=64, default="0" * 64)
+
+
+class Check(models.Model):
+    """How far the walk through the chain is, and how the last one ended (pk 1)."""
+
+    asked_at = models.DateTimeField(null=True)
+    began_at = models.DateTimeField(null=True)
+    position = models.PositiveBigIntegerField(default=0)
+    position_digest = models.CharField(max_length=64, default="0" * 64)
+    ended_at = models.DateTimeField(null=True)
+    count = models.PositiveBigIntegerField(default=0)
+    digest = models.CharField(max_length=64, default="0" * 64)
+    broken_at = models.PositiveBigIntegerField(null=True)
+    reason = models.CharField(max_length=200, blank=True)

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache, wraps
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
 from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 
 from common.roles import RANK, Role
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
+PublicView = TypeVar("PublicView", bound=View)
 
 
 def may(user: Any, role: str) -> bool:
@@ -40,7 +42,9 @@ def needs(role: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(
+            request: HttpRequest, *args: Any, **kwargs: Any
+        ) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return sign_in_first(request)
             if not may(request.user, role):
@@ -81,7 +85,7 @@ def sign_in_first(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(address)
 
 
-def public(view: View) -> View:
+def public(view: PublicView) -> PublicView:
     """Mark a view that anybody may reach without signing in."""
     view.access = "public"  # type: ignore[attr-defined]
     return view

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from audit.models import Record
+from common.models import Via
+from nms_admin.lockout import VIA_SIGN_IN
 
 SENTENCES = {
+    "audit.exported": "{actor} exported the audit log",
     "agent_token.issued": "{actor} issued the agent token {subject}",
     "agent_token.revoked": "{actor} revoked the agent token {subject}",
     "connection.off": "{actor} turned Continuous Connection off",
@@ -27,6 +30,7 @@ SENTENCES = {
     "telemetry.batch_discarded": "{actor} discarded a refused batch",
     "telemetry.batch_retried": "{actor} asked to send a refused batch again",
     "telemetry.held_deleted": "{actor} deleted the held events",
+    "telemetry.ledger_exported": "{actor} exported the delivery ledger",
     "usage.report_built": "A usage report was built",
     "usage.report_downloaded": "{actor} downloaded a usage report",
     "usage.report_selected": "{actor} sent usage to F5",
@@ -42,6 +46,27 @@ SENTENCES = {
     "user.signed_in": "{actor} signed in",
     "user.signed_out": "{actor} signed out",
     "user.unlocked": "{actor} unlocked {subject}",
+}
+# The key of a group in the filter -> what people call it, and the areas in it.
+GROUPS = {
+    "license": ("License", ("license",)),
+    "choices": ("Choices", ("connection", "interaction-data")),
+    "users": ("Users and sign-ins", ("user",)),
+    "deliveries": ("Deliveries and checks", ("delivery", "telemetry", "connectivity")),
+    "reports": ("Usage reports", ("usage",)),
+    "exports": ("Exports", ("audit",)),
+    "data-planes": ("Data planes", ("data_plane", "agent_token")),
+    "setup": ("Set-up", ("setup",)),
+}
+FROM = {
+    Via.WIZARD: "Set-up",
+    Via.NOTICE: "Privacy notice",
+    Via.USER_MENU: "User menu",
+    Via.SETTINGS: "Settings",
+    Via.API: "API",
+    Via.COMMAND: "Command",
+    Via.SYSTEM: "System",
+    VIA_SIGN_IN: "Sign-in page",
 }
 
 
@@ -60,3 +85,27 @@ def line(record: Record) -> Line:
         actor=record.actor, subject=record.subject, action=record.action
     )
     return Line(record.at, sentence.strip())
+
+
+def deed(record: Record) -> str:
+    """Return the sentence without who did it: ``Turned Continuous Connection off``."""
+    said = line(record).sentence.removeprefix(f"{record.actor} ")
+    return said[:1].upper() + said[1:]
+
+
+def origin(record: Record) -> str:
+    """Return through what it was done, for people."""
+    return FROM.get(record.via, record.via)
+
+
+def group_of(action: str) -> str:
+    """Return the key of the group an action belongs to; empty when it has none."""
+    if action.endswith(("exported", "downloaded")):
+        return "exports"
+    area = action.partition(".")[0]
+    return next((key for key, (_, areas) in GROUPS.items() if area in areas), "")
+
+
+def actions_in(group: str) -> tuple[str, ...]:
+    """Return the actions of a group."""
+    return tuple(action for action in SENTENCES if group_of(action) == group)

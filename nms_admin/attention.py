@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.urls import reverse
 
+from audit import checking
 from egress.models import Gate, Pause
 from licensing import services as licensing
 from licensing import stories
@@ -35,7 +36,13 @@ class Note:
 
 def notes(standing: licensing.Standing, now: datetime) -> list[Note]:
     """Return what needs attention now, the gravest first; empty when nothing does."""
-    found = [*_license(standing), *_delivery(), *_reports(), *_processes(now)]
+    found = [
+        *_license(standing),
+        *_delivery(),
+        *_reports(),
+        *_processes(now),
+        *_chain(),
+    ]
     grave = ("bad", "warn", "info")
     return sorted(found, key=lambda note: grave.index(note.kind))
 
@@ -106,6 +113,21 @@ def _processes(now: datetime) -> list[Note]:
     title = f"Not running: {', '.join(silent)}"
     body = "Events are recorded and wait. Start the process, or look at its log."
     return [Note("bad", title, body, reverse("ui-telemetry"), "View delivery")]
+
+
+def _chain() -> list[Note]:
+    broken = checking.state().broken_at
+    if broken is None:
+        return []
+    return [
+        Note(
+            "bad",
+            f"The audit chain is broken at record {broken}",
+            "Records are still added. Keep a copy of the database as it is.",
+            reverse("ui-audit"),
+            "Open Audit log",
+        )
+    ]
 
 
 def _day(day: object) -> str:

@@ -34,6 +34,11 @@ app.conf.beat_schedule = {
         "schedule": 15.0,
         "options": {"expires": 14},
     },
+    "audit": {
+        "task": "audit.tasks.check",
+        "schedule": 60.0,
+        "options": {"expires": 50},
+    },
     "prune": {
         "task": "telemetry.tasks.prune",
         "schedule": 3600.0,

@@ -27,6 +27,9 @@ NAVIGATION = {
         ("Connectivity", "ui-connectivity", "plug-connected"),
         ("Users and roles", "ui-users", "users"),
     ],
+    "Operate": [
+        ("Audit log", "ui-audit", "history"),
+    ],
 }
 
 

@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("usage.urls")),
     path("", include("nms_admin.license_urls")),
     path("", include("nms_admin.connectivity_urls")),
+    path("", include("nms_admin.audit_urls")),
     path("api/liveness/<str:name>", views.liveness, name="liveness"),
     path("api/platform/v1/", api.urls),
     path("api/<path:rest>", views.no_such_call, name="no-such-call"),

@@ -185,6 +185,11 @@ def discard_batch(batch: uuid.UUID, *, by: str, address: str, now: datetime) -> 
     return True
 
 
+def note_export(*, by: str, address: str, now: datetime) -> None:
+    """Write into the audit chain that somebody took the ledger away."""
+    _audit("telemetry.ledger_exported", by, address, now, "")
+
+
 def discard_before(moment: datetime, now: datetime) -> int:
     """Delete events that an earlier life of this database may have sent already.
 
