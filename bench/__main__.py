@@ -31,8 +31,7 @@ synchronous_commit on; SQLite in WAL mode with synchronous=FULL. Load before and
   server, a fleet of 50 instances, from an allowed address. The bare view parses the
   same JSON and writes one row; it passes the same middlewares, checks nothing and
   keeps no list of instances.
-- *Data planes page*: as the License page, 50 rows of 1 000 and of 100 000; the search
-  looks for a part of a name that none has, the slowest question there is.
+- *Data planes page*: as the License page, 50 rows of 1 000 and of 100 000.
 - *first load*: everything the page names, as sent (gzip); the fonts apart.
 """
 
