@@ -119,8 +119,11 @@ def versions(request: HttpRequest) -> dict[str, str]:  # noqa: ARG001
 @api_needs(Role.VIEWER)
 def licensed(request: HttpRequest) -> dict[str, bool]:  # noqa: ARG001
     """Return whether the license is in effect; disconnected, a report comes first."""
-    usable = services.state(timezone.now()).usable
-    return {"licensed": usable and setup.operation_mode() == "connected"}
+    standing = services.standing(timezone.now())
+    complete = standing.license and (
+        setup.operation_mode() == "connected" or standing.license.acknowledged_at
+    )
+    return {"licensed": bool(standing.state.usable and complete)}
 
 
 @router.get("/report/device_mode")
@@ -239,9 +242,11 @@ def _word(found: License | None, state: State) -> str:
     if found is None or state.activation not in ("VALID", "CONFIG_REPORT_READY"):
         return state.activation
     confirmed = found.via != Via.API or found.confirmed_at is not None
-    if setup.operation_mode() == "disconnected":
-        return "CONFIG_REPORT_READY" if confirmed else "INITIALIZE_ACTIVATION_COMPLETE"
-    return state.activation if confirmed else "ACTIVATED"
+    if setup.operation_mode() == "connected":
+        return state.activation if confirmed else "ACTIVATED"
+    if found.acknowledged_at:
+        return "VALID"
+    return "CONFIG_REPORT_READY" if confirmed else "INITIALIZE_ACTIVATION_COMPLETE"
 
 
 def _last_reported() -> dict[str, str]:

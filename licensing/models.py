@@ -38,6 +38,7 @@ class License(models.Model):
     checked_at = models.DateTimeField(null=True)  # when its signature was verified
     check_error = models.CharField(max_length=300, blank=True)  # why it still waits
     confirmed_at = models.DateTimeField(null=True)  # by a PUT of the API
+    acknowledged_at = models.DateTimeField(null=True)  # of its first report by hand
     announced = models.CharField(max_length=40, blank=True)  # the phase last announced
     ended_at = models.DateTimeField(null=True)
     ended_by = models.CharField(max_length=150, blank=True)

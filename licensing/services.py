@@ -223,6 +223,16 @@ def confirm(now: datetime) -> None:
     current.update(confirmed_at=now)
 
 
+def report_acknowledged(now: datetime) -> None:
+    """Note that the vendor acknowledged a report: it completes the activation.
+
+    In disconnected mode clients are told that the license is in effect only then. It
+    does not stand in for a signature nobody could check: that stays provisional.
+    """
+    current = License.objects.filter(current=True, acknowledged_at=None)
+    current.update(acknowledged_at=now)
+
+
 def name_of(found: License) -> str:
     """Return what a license is called: its subscription, else ``S/MIME license``."""
     return found.subscription_id or "S/MIME license"
@@ -297,6 +307,8 @@ def _store(
         return old
     if old:
         _end(old, License.Ended.REPLACED, by=by, now=now)
+        if old.subscription_id == added.subscription_id:
+            added.acknowledged_at = old.acknowledged_at
     added.save(force_insert=True)
     audit.record(
         "license.replaced" if old else "license.applied",
