@@ -44,6 +44,11 @@ app.conf.beat_schedule = {
         "schedule": 3600.0,
         "options": {"expires": 600},
     },
+    "count-usage": {
+        "task": "usage.tasks.write_down",
+        "schedule": 1800.0,
+        "options": {"expires": 600},
+    },
     "prune-usage": {
         "task": "usage.tasks.prune",
         "schedule": 3600.0,

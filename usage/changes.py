@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -11,13 +10,12 @@ from django.conf import settings
 from django.db.models import Max, Q
 
 from usage import services
+from usage.days import SLACK, spans
 from usage.document import Count, Instance
 from usage.models import Report, Reporter, Schedule, Total
 
 DAY = timedelta(days=1)
-SLACK = timedelta(hours=1)  # what was being stored while the last one was built
 EDGE = 2  # days at the end of retention whose periods may be deleted already
-AT_ONCE = 31  # days counted in one go
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def since_last_report(now: datetime, last: date) -> Changes:
     numbers = last_numbers()  # first: a report built meanwhile is noticed
     newest = Report.objects.filter(dead_at=None).first()
     counts: list[Count] = []
-    for first, end in _spans(_touched(newest, now, last)):
+    for first, end in spans(_touched(newest, now, last)):
         counts += _differences(first, end)
     detailed = settings.NMS_USAGE_DETAIL == "instances"
     days = sorted({one.day for one in counts}) if detailed else []
@@ -107,14 +105,3 @@ def _instances(day: date) -> list[Instance]:
     return [
         Instance(day, uuid, hours[number], number in protected) for number, uuid in rows
     ]
-
-
-def _spans(days: Iterable[date]) -> list[tuple[date, date]]:
-    """Return runs of days without gaps, none longer than ``AT_ONCE``."""
-    spans: list[tuple[date, date]] = []
-    for day in sorted(days):
-        if spans and day == spans[-1][1] + DAY and day - spans[-1][0] < DAY * AT_ONCE:
-            spans[-1] = (spans[-1][0], day)
-        else:
-            spans.append((day, day))
-    return spans

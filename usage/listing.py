@@ -10,6 +10,7 @@ from django.db.models import Count, Sum
 
 from licensing.models import Entitlement
 from usage import counting
+from usage.days import Day
 from usage.models import Cluster, Rejections, Reporter
 from usage.services import InUse
 
@@ -122,19 +123,13 @@ def limits(
     ]
 
 
-def history(
-    hours: Mapping[int, counting.Hour],
-    counted: Mapping[tuple[date, str], int],
-    first: date,
-    last: date,
-) -> History:
-    """Return the instances of each day of ``[first, last]``, and the traffic in all."""
-    days = [first + DAY * at for at in range((last - first).days + 1)]
+def history(days: Mapping[date, Day]) -> History:
+    """Return the instances of each day, and the traffic of all."""
     return History(
-        days,
-        [counted.get((day, "NGINX_INSTANCES"), 0) for day in days],
-        sum(hour.requests for hour in hours.values()),
-        sum(hour.bytes for hour in hours.values()),
+        list(days),
+        [one.counts.get("NGINX_INSTANCES", 0) for one in days.values()],
+        sum(one.requests for one in days.values()),
+        sum(one.bytes for one in days.values()),
     )
 
 

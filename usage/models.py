@@ -106,14 +106,25 @@ class Rejections(models.Model):
         ]
 
 
+class CountedDay(models.Model):
+    """What was in use on one UTC day that has ended, as it was last counted."""
+
+    day = models.DateField(primary_key=True)
+    counts = models.JSONField()  # {feature: number}
+    requests = models.BigIntegerField()
+    bytes = models.BigIntegerField()
+
+
 class Schedule(models.Model):
     """When the next daily report is made (one row, pk 1); locked while one is built.
 
-    ``begins_on`` is the first day reported after a backup was restored.
+    ``begins_on`` is the first day reported after a backup was restored; ``counted_at``
+    is when ended days were last counted and written down.
     """
 
     next_at = models.DateTimeField(null=True)
     begins_on = models.DateField(null=True)
+    counted_at = models.DateTimeField(null=True)
 
 
 class Reports(models.QuerySet["Report"]):

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from common import tasks
-from usage import delivery, intake, reports
+from usage import days, delivery, intake, reports
 
 
 @shared_task(name="usage.tasks.sweep")
@@ -16,6 +16,12 @@ def sweep() -> bool:
     if again := delivery.deliver(timezone.now):
         sweep.apply_async(countdown=again, expires=again + 14, retry=False)
     return built is not None
+
+
+@shared_task(name="usage.tasks.write_down")
+def write_down() -> int:
+    """Count the days that have ended, so that pages need not; return how many."""
+    return days.write_down(timezone.now())
 
 
 @shared_task(name="usage.tasks.prune")

@@ -20,7 +20,7 @@ from common.access import client_address, public, sign_in_required
 from common.api import compact
 from common.http import HtmxRequest
 from licensing import services as licensing
-from usage import intake, listing, reading, services
+from usage import days, intake, listing, reading, services
 from usage.errors import MessageRefused
 
 log = structlog.get_logger(__name__)
@@ -75,32 +75,30 @@ def take(request: HttpRequest) -> HttpResponse:
 
 
 def _in_use(request: HttpRequest, now: datetime) -> dict[str, Any]:
-    today, days = now.astimezone(UTC).date(), _span(request)
-    first = today - timedelta(days=days - 1)
-    hours = services.hours(first, today)
-    counted = services.daily(hours, first, today)
-    found = licensing.current()
-    entitled = list(found.entitlements.all()) if found else []
-    history = listing.history(hours, counted, first, today)
+    today, span = now.astimezone(UTC).date(), _span(request)
+    found = days.between(today - timedelta(days=span - 1), today)
+    current = licensing.current()
+    entitled = list(current.entitlements.all()) if current else []
+    history = listing.history(found)
     most = max(history.instances)
     return {
-        "limits": listing.limits(entitled, services.in_use(now, counted)),
+        "limits": listing.limits(entitled, services.in_use(now, days.totals(found))),
         "standing": listing.standing(now),
         "versions": listing.versions(now),
         "history": history,
         "most": most,
         "plot": {
-            "label": f"NGINX instances per day in the last {days} days: {most} at most.",
+            "label": f"NGINX instances per day in the last {span} days: {most} at most.",
             "days": history.days,
             "series": [
                 {"kind": "info", "name": "Instances", "counts": history.instances}
             ],
         },
-        "days": days,
+        "days": span,
         "spans": [
-            {"label": f"{span} days", "url": _link(request, days=str(span))}
-            | {"current": span == days}
-            for span in SPANS
+            {"label": f"{one} days", "url": _link(request, days=str(one))}
+            | {"current": one == span}
+            for one in SPANS
         ],
     }
 
