@@ -89,8 +89,9 @@ def line(record: Record) -> Line:
 
 def deed(record: Record) -> str:
     """Return the sentence without who did it: ``Turned Continuous Connection off``."""
-    said = line(record).sentence.removeprefix(f"{record.actor} ")
-    return said[:1].upper() + said[1:]
+    said = line(record).sentence
+    rest = said.removeprefix(f"{record.actor} ")
+    return said if rest == said else rest[:1].upper() + rest[1:]
 
 
 def origin(record: Record) -> str:
