@@ -19,7 +19,8 @@ from pathlib import Path
 import requests
 
 PASSWORD = "correct-horse-battery-staple"  # noqa: S105
-START_LIMIT, STOP_LIMIT, PSS_LIMIT_MB, CPU_LIMIT = 10.0, 10.0, 350, 0.01
+START_LIMIT, STOP_LIMIT, CPU_LIMIT = 10.0, 10.0, 0.01
+PSS_LIMIT_MB = 420  # 350 for core, integrations and scheduler; dpm is one more
 IDLE_SECONDS = 20
 
 
