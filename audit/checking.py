@@ -12,7 +12,7 @@ from audit.models import Check
 from audit.services import Look, Place
 
 log = structlog.get_logger(__name__)
-SLICE = 50_000
+SLICE = 20_000
 EVERY = timedelta(hours=1)
 
 
