@@ -10,8 +10,16 @@ from pathlib import Path
 from nms_admin import activity
 
 ROOT = Path(__file__).parent.parent.parent
-APPS = ("analytics", "audit", "dataplanes", "egress", "licensing", "nms_admin")
-APPS += ("telemetry", "usage")
+APPS = [
+    "analytics",
+    "audit",
+    "dataplanes",
+    "egress",
+    "licensing",
+    "nms_admin",
+    "telemetry",
+    "usage",
+]
 RECORDERS = {"record", "_audit", "_note"}
 
 
