@@ -12,6 +12,7 @@ from ninja.errors import HttpError
 
 from analytics import services
 from analytics.errors import ChoiceRefused
+from common import locks
 from common.access import client_address
 from common.api import api_needs
 from common.models import Via
@@ -32,6 +33,7 @@ class ChoiceOut(Schema):
     interactionData: bool | None  # noqa: N815
     mode: str
     locked: bool
+    lockedBy: str | None  # noqa: N815
     decidedBy: str | None  # noqa: N815
     decidedAt: datetime | None  # noqa: N815
 
@@ -40,11 +42,13 @@ class ChoiceOut(Schema):
 @api_needs(Role.VIEWER)
 def read_choice(request: HttpRequest) -> ChoiceOut:  # noqa: ARG001
     """Return the choice for all users; null when nobody has chosen in opt-in mode."""
-    newest = services.choice()
+    newest, on = services.choice(), services.is_on()
+    lock = locks.holding(locks.INTERACTION_DATA, on)
     return ChoiceOut(
-        interactionData=services.is_on(),
+        interactionData=on,
         mode=settings.NMS_ANALYTICS_MODE,
-        locked=settings.DO_NOT_TRACK,
+        locked=lock is not None,
+        lockedBy=lock.sentence if lock else None,
         decidedBy=newest.decided_by if newest else None,
         decidedAt=newest.decided_at if newest else None,
     )

@@ -12,7 +12,7 @@ from django.urls import Resolver404, resolve, reverse
 from django.utils.functional import SimpleLazyObject
 
 from analytics import catalog, services
-from common import labels
+from common import labels, locks
 from common.access import may
 from common.models import Via
 from common.roles import Role
@@ -54,18 +54,20 @@ def shown_choice(request: HttpRequest) -> dict[str, Any]:
     """Return how the choice for all users is shown to this user."""
     newest = services.choice_of(request)
     number = newest.pk if newest else 0
+    on = services.shown_as(newest)
+    lock = locks.holding(locks.INTERACTION_DATA, on)
 
     def action(via: Via) -> str:
         return f"{reverse('interaction-data-choice')}?via={via}&seen={number}"
 
     return {
         "label": labels.INTERACTION_DATA,
-        "on": services.shown_as(newest),
+        "on": on,
         "row": newest,
         "number": number,
-        "locked": settings.DO_NOT_TRACK,
+        "locked": lock,
         "collector": bool(settings.NMS_COLLECTOR_URL),
-        "editable": may(request.user, Role.ADMINISTRATOR) and not settings.DO_NOT_TRACK,
+        "editable": may(request.user, Role.ADMINISTRATOR) and lock is None,
         "menu_action": action(Via.USER_MENU),
         "page_action": action(Via.SETTINGS),
         "notice_action": action(Via.NOTICE),

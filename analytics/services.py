@@ -17,12 +17,12 @@ from analytics.errors import AnsweredMeanwhile, ChoiceLocked
 from analytics.models import Acknowledgement, Blocked, Choice, NoticeShown
 from analytics.states import Facts, Verdict, verdict
 from audit import services as audit
-from common import choices, setup
+from common import choices, locks, setup
 from common.models import Via
 from common.roles import Role
 
 RESTORED = "database restored"
-_SAW_NO_NOTICE = (Via.API, Via.COMMAND)
+_SAW_NO_NOTICE = (Via.API, Via.COMMAND, Via.SYSTEM)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def shown_as(newest: Choice | None) -> bool | None:
     Unanswered counts as on in opt-out mode, though nothing is sent before an
     administrator has seen the notice.
     """
-    if settings.DO_NOT_TRACK:
+    if locks.against(locks.INTERACTION_DATA, True):
         return False
     if newest:
         return newest.value
@@ -117,6 +117,7 @@ def set_choice(
     now: datetime,
     address: str = "",
     expected: int | None = None,
+    reason: str = "",
 ) -> Choice:
     """Decide for all users; the audit record is written in the same transaction.
 
@@ -130,18 +131,18 @@ def set_choice(
         now: The moment of the decision.
         address: The administrator's IP address, for the audit record only.
         expected: Number of the decision the page showed (0: none); None: any.
+        reason: What made this server decide; empty for a person.
 
     Returns:
         The decision in force.
 
     Raises:
         AnsweredMeanwhile: Another one than ``expected`` is in force and differs.
-        ChoiceLocked: ``collect`` is asked for and DO_NOT_TRACK is set.
+        ChoiceLocked: DO_NOT_TRACK or the policy file says otherwise.
     """
-    if collect and settings.DO_NOT_TRACK:
-        raise ChoiceLocked(
-            "DO_NOT_TRACK is set on this server, so interaction data stays off."
-        )
+    if lock := locks.against(locks.INTERACTION_DATA, collect):
+        state = "on" if lock.on else "off"
+        raise ChoiceLocked(f"{lock.sentence}, so interaction data stays {state}.")
     newest = choice()
     if newest and newest.value == collect and not _open_question(newest):
         return newest
@@ -153,6 +154,7 @@ def set_choice(
         decided_at=now,
         decided_by=by,
         via=via,
+        reason=reason,
         accepted=catalog.names(),
         version="" if collect and via in _SAW_NO_NOTICE else settings.VERSION,
         address=address,
@@ -194,7 +196,7 @@ def banner(newest: Choice | None) -> Banner | None:
         newest: The decision in force; None when nobody has decided.
     """
     version = settings.VERSION
-    if settings.DO_NOT_TRACK:
+    if locks.against(locks.INTERACTION_DATA, True):
         return None
     if newest is None and settings.NMS_ANALYTICS_MODE == "opt-in":
         return Banner("ask", None, version)
@@ -318,6 +320,7 @@ def _facts(request: HttpRequest, *, console_page: bool | None = None) -> Facts:
     page = request.path.startswith("/ui/") and request.resolver_match is not None
     return Facts(
         do_not_track=settings.DO_NOT_TRACK,
+        policy=locks.against(locks.INTERACTION_DATA, True) is not None,
         finished=setup.finished_at() is not None,
         collector=bool(settings.NMS_COLLECTOR_URL),
         mode=settings.NMS_ANALYTICS_MODE,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 SENTENCES = {
     "collecting": "Your browser sends page views and clicks.",
     "do_not_track": "DO_NOT_TRACK is set on this server, so nothing is sent.",
+    "policy": "The policy file of this server keeps it off, so nothing is sent.",
     "setup": "Set-up is not finished, so nothing is sent.",
     "no_collector": "No collector is set, so nothing is sent.",
     "off": "Interaction data is off for all users.",
@@ -37,6 +38,7 @@ class Facts:
     objected: bool
     signed_in: bool
     console_page: bool
+    policy: bool = False  # whether the policy file keeps it off
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def verdict(facts: Facts) -> Verdict:
     """
     against = {
         "do_not_track": facts.do_not_track,
+        "policy": facts.policy,
         "setup": not facts.finished,
         "no_collector": not facts.collector,
         "off": facts.choice is False,

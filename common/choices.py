@@ -22,6 +22,7 @@ from django.db import connection
 CONNECTION = "continuous-connection"
 INTERACTION_DATA = "interaction-data"
 _SEALED = "sealed_until"
+_POLICY = "policy"
 
 log = structlog.get_logger()
 _written: dict[tuple[Path, str], object] = {}  # spares a process the same write
@@ -80,6 +81,31 @@ def sealed_until() -> datetime | None:
         return datetime.fromisoformat(text) if text else None
     except (TypeError, ValueError) as error:
         raise Unreadable(str(error)) from error
+
+
+def obeyed(name: str) -> str:
+    """Return what this host's policy file said when it was last obeyed; "" at first.
+
+    Raises:
+        Unreadable: The file is there but damaged.
+    """
+    kept = _read().get(_POLICY)
+    return str(kept.get(name, "")) if isinstance(kept, dict) else ""
+
+
+def remember_obeyed(name: str, says: str) -> bool:
+    """Write what the policy file says into the file; say whether it could be written."""
+    path = _path()
+    try:
+        with _alone(path):
+            content = _read()
+            kept = content.get(_POLICY)
+            said = dict(kept) if isinstance(kept, dict) else {}
+            _replace(path, content | {_POLICY: said | {name: says}})
+    except (OSError, Unreadable) as error:
+        log.warning("choices.unwritten", path=str(path), error=str(error))
+        return False
+    return True
 
 
 def is_older(name: str, number: int, value: bool | None) -> bool:

@@ -22,7 +22,12 @@ from common.models import Via
 from common.roles import Role
 from egress.models import Attempt
 from licensing import connection, services, tasks
-from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
+from licensing.errors import (
+    AlreadyLicensed,
+    ConnectionLocked,
+    LicenseRejected,
+    NotConfirmed,
+)
 from licensing.models import License
 from licensing.reading import MOST_BYTES
 from licensing.signals import events_asked
@@ -175,6 +180,8 @@ def _apply(
         )
     except AlreadyLicensed:
         raise HttpError(409, ALREADY) from None
+    except ConnectionLocked as refusal:
+        raise HttpError(409, str(refusal)) from None
     except LicenseRejected as refusal:
         details = [f"check: {refusal.code}"]
         if refusal.expected:
@@ -189,6 +196,8 @@ def _switch(request: HttpRequest, on: bool, now: datetime) -> None:
     """Store the choice; *on* changes nothing while DO_NOT_TRACK is set."""
     try:
         services.set_connection(on=on, **_who(request, now))
+    except ConnectionLocked as refusal:
+        raise HttpError(409, str(refusal)) from None
     except IntegrityError:
         raise HttpError(409, "Somebody else answered at the same moment.") from None
 

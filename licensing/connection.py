@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.conf import settings
 from django.db import transaction
 
 from audit import services as audit
-from common import choices
+from common import choices, locks
 from common.models import Via
+from licensing.errors import ConnectionLocked
 from licensing.models import ConnectionChoice
 from licensing.signals import connection_changed
 
@@ -25,8 +25,11 @@ def choice() -> ConnectionChoice | None:
 
 
 def is_on() -> bool:
-    """Return whether events may be recorded and sent: on until somebody says off."""
-    if settings.DO_NOT_TRACK:
+    """Return whether events may be recorded and sent: on until somebody says off.
+
+    A lock can only narrow here: off counts at once, on when it was written down.
+    """
+    if locks.against(locks.TELEMETRY, True):
         return False
     newest = ConnectionChoice.objects.values_list("pk", "value").first()
     if newest is None:
@@ -37,7 +40,7 @@ def is_on() -> bool:
 
 def says(newest: ConnectionChoice | None) -> bool:
     """Return what ``is_on`` does, for an answer that was read already."""
-    if settings.DO_NOT_TRACK:
+    if locks.against(locks.TELEMETRY, True):
         return False
     return newest.value if newest else True
 
@@ -83,9 +86,13 @@ def set_choice(
         Whether a row was added.
 
     Raises:
+        ConnectionLocked: The policy file says otherwise; nothing was stored.
         IntegrityError: Somebody else answered in the same moment; nothing was stored.
     """
-    if on and settings.DO_NOT_TRACK:
+    lock = locks.against(locks.TELEMETRY, on)
+    if lock and lock.by_file and via != Via.SYSTEM:
+        raise ConnectionLocked(f"{lock.sentence}. Nothing was changed.")
+    if lock and on:
         return False
     with transaction.atomic():
         newest = ConnectionChoice.objects.select_for_update().first()

@@ -26,3 +26,7 @@ class AlreadyLicensed(Exception):
 
 class NotConfirmed(Exception):
     """The subscription ID typed to confirm is not the license's."""
+
+
+class ConnectionLocked(Exception):
+    """The policy file keeps Continuous Connection as it is; the sentence names it."""

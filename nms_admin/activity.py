@@ -20,10 +20,12 @@ SENTENCES = {
     "delivery.sent": "This server sent something out",
     "interaction-data.off": "{actor} turned interaction data off for all users",
     "interaction-data.on": "{actor} turned interaction data on for all users",
+    "keys.changed": "Other license keys came from {subject}",
     "license.applied": "{actor} added the license {subject}",
     "license.replaced": "{actor} replaced the license with {subject}",
     "license.terminated": "{actor} terminated the license {subject}",
     "license.verified": "The license {subject} was checked with new keys",
+    "policy.changed": "The policy file changed what it says about {subject}",
     "setup.claimed": "{actor} began the set-up",
     "setup.finished": "{actor} finished the set-up",
     "setup.operation_mode": "{actor} set the operation mode",
@@ -49,8 +51,8 @@ SENTENCES = {
 }
 # The key of a group in the filter -> what people call it, and the areas in it.
 GROUPS = {
-    "license": ("License", ("license",)),
-    "choices": ("Choices", ("connection", "interaction-data")),
+    "license": ("License", ("license", "keys")),
+    "choices": ("Choices", ("connection", "interaction-data", "policy")),
     "users": ("Users and sign-ins", ("user",)),
     "deliveries": ("Deliveries and checks", ("delivery", "telemetry", "connectivity")),
     "reports": ("Usage reports", ("usage",)),

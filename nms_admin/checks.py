@@ -13,8 +13,9 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
+from common import locks
 from dataplanes import address
-from licensing.keys import key_set
+from licensing.keys import file_set
 
 TAG = "nms"
 
@@ -22,7 +23,7 @@ TAG = "nms"
 @register(TAG)
 def settings_fit(**_: Any) -> list[CheckMessage]:
     """Return what is wrong with the NMS_* settings taken together."""
-    return [*_network(), *_agents(), *_files(), *_keys()]
+    return [*_network(), *_agents(), *_files(), *_keys(), *_policy()]
 
 
 def _network() -> Iterator[CheckMessage]:
@@ -102,10 +103,28 @@ def _files() -> Iterator[CheckMessage]:
 
 
 def _keys() -> Iterator[CheckMessage]:
-    problem = key_set().problem
+    problem = file_set().problem
     if settings.NMS_JWKS_FILE and not settings.SANDBOX and problem:
         yield checks.Warning(
             f"No license can be checked: {problem}.",
             hint="NMS_JWKS_FILE is the vendor's key set (JWKS) as a file.",
             id="nms.W007",
         )
+
+
+def _policy() -> Iterator[CheckMessage]:
+    """Warn about a policy file that is not obeyed as it was meant; never stop a start."""
+    for name in (locks.TELEMETRY, locks.INTERACTION_DATA):
+        found = locks.of_file(name)
+        if found and found.problem:
+            yield checks.Warning(
+                f"{name} is off: {found.sentence}.",
+                hint=f"Write one line, {name} = on or {name} = off.",
+                id="nms.W010",
+            )
+        elif found and found.on and settings.DO_NOT_TRACK:
+            yield checks.Warning(
+                f"{name} is off: DO_NOT_TRACK is set, and NMS_POLICY_FILE says on.",
+                hint="Unset DO_NOT_TRACK, or write off in the file.",
+                id="nms.W011",
+            )

@@ -27,7 +27,7 @@ from django_htmx.http import (
     HttpResponseStopPolling,
 )
 
-from common import setup
+from common import locks, setup
 from common.access import (
     administrator_required,
     client_address,
@@ -40,7 +40,12 @@ from common.roles import Role
 from egress import destinations
 from licensing import connection, entitlements, stories, tasks
 from licensing import services as licensing
-from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
+from licensing.errors import (
+    AlreadyLicensed,
+    ConnectionLocked,
+    LicenseRejected,
+    NotConfirmed,
+)
 from licensing.models import License
 from licensing.reading import MOST_BYTES
 from nms_admin import people, usage_page
@@ -86,6 +91,8 @@ def add(request: HtmxRequest) -> HttpResponse:
     except AlreadyLicensed:
         messages.error(request, "Another administrator added a license meanwhile.")
         return redirect("ui-license")
+    except ConnectionLocked as refusal:
+        return _locked(request, refusal)
     tasks.nudge(added.pk)
     word = "replaced the one before" if replaces else "was added"
     if added.applied_at != now:
@@ -118,6 +125,11 @@ def connect(request: HtmxRequest) -> HttpResponse:
         messages.error(request, "DO_NOT_TRACK is set, so nothing is sent.")
         return _again(request)
     on, now = answer == ["1"], timezone.now()
+    lock = locks.against(locks.TELEMETRY, on)
+    if lock:
+        return _locked(
+            request, ConnectionLocked(f"{lock.sentence}. Nothing was changed.")
+        )
     waits = telemetry.waiting(now).total
     if not on and waits and "confirmed" not in request.POST:
         return _ask(request)
@@ -127,6 +139,15 @@ def connect(request: HtmxRequest) -> HttpResponse:
     except IntegrityError:
         messages.error(request, "Another administrator answered at the same moment.")
     return _again(request)
+
+
+def _locked(request: HtmxRequest, refusal: ConnectionLocked) -> HttpResponse:
+    """Say on a page of its own what keeps the choice; with htmx on the page itself."""
+    if request.htmx:
+        messages.error(request, str(refusal))
+        return HttpResponseClientRefresh()
+    context = {"sentence": str(refusal)}
+    return render(request, "licensing/locked.html", context, status=409)
 
 
 @administrator_required
@@ -214,7 +235,7 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
         "story": license_story(found, state),
         "hold": stories.HOLDS.get(terms.hold or "", ""),
         "connection": {"on": connection.says(choice), "row": choice},
-        "locked": settings.DO_NOT_TRACK,
+        "locked": locks.holding(locks.TELEMETRY, connection.says(choice)),
         "editable": editable,
         "administrators": "" if editable else ", ".join(people.administrators()),
         "waiting": telemetry.waiting(now, terms),
@@ -233,7 +254,7 @@ def _form(refusal: LicenseRejected | None = None) -> dict[str, Any]:
         "current": licensing.current(),
         "refusal": refusal,
         "connection_on": licensing.connection_on(),
-        "locked": settings.DO_NOT_TRACK,
+        "locked": locks.find(locks.TELEMETRY),
     }
 
 

@@ -112,6 +112,7 @@ NMS_COLLECTOR_URL = read.url(
 NMS_PRIVACY_NOTICE_URL = read.url(
     "PRIVACY_NOTICE_URL", "https://www.f5.com/company/policies/privacy-notice"
 )
+NMS_POLICY_FILE = read.text("POLICY_FILE")
 DO_NOT_TRACK = os.environ.get("DO_NOT_TRACK", "0") not in ("", "0")
 
 if not set(NMS_JWT_ALGORITHMS) <= {"RS512", "RS256", "ES256"}:

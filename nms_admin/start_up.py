@@ -12,6 +12,7 @@ from analytics import services as analytics
 from common import choices
 from common.models import Decision
 from licensing import connection
+from nms_admin import policy_file
 from telemetry import services as telemetry
 from usage import reports
 
@@ -20,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 def prepare(now: datetime) -> None:
     """Stamp the data folder with its mode, and obey newer choices than the database's.
+
+    The policy file is obeyed last: it cannot switch on what a restored backup left off.
 
     Raises:
         ImproperlyConfigured: The folder belongs to the other mode.
@@ -43,6 +46,7 @@ def prepare(now: datetime) -> None:
         reports.begin_after(sealed)
     connection.check_restore(now)
     analytics.check_restore(now)
+    policy_file.obey(now)
     if restored:
         log.warning("choices.database_restored", discarded=discarded)
 

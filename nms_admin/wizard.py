@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from analytics import services as analytics
 from audit.services import record
-from common import setup
+from common import locks, setup
 from common.access import client_address, may, public, sign_in_first
 from common.http import HtmxRequest
 from common.models import Setup, Via
@@ -168,10 +168,13 @@ def _claimed_already(request: HttpRequest) -> HttpResponse:
 
 def privacy(request: HtmxRequest, _row: Setup) -> HttpResponse:
     """Step 2: the notice, and the two choices."""
-    asks = settings.NMS_ANALYTICS_MODE == "opt-in" and not settings.DO_NOT_TRACK
+    locked = locks.find(locks.TELEMETRY)
+    asks = settings.NMS_ANALYTICS_MODE == "opt-in" and not locks.find(
+        locks.INTERACTION_DATA
+    )
     context: dict[str, Any] = {
         "asks": asks,
-        "locked": settings.DO_NOT_TRACK,
+        "locked": locked,
         "connection_on": licensing.connection_on(),
         "interaction_on": analytics.is_on(),
     }
@@ -179,13 +182,15 @@ def privacy(request: HtmxRequest, _row: Setup) -> HttpResponse:
         return _show(request, 2, context)
     connection = request.POST.getlist("connection")
     interaction = request.POST.getlist("interaction")
-    if not settings.DO_NOT_TRACK and connection not in (["on"], ["off"]):
+    if not locked and connection not in (["on"], ["off"]):
         context["connection_error"] = "Choose what this server sends."
     if asks and interaction not in (["on"], ["off"]):
         context["interaction_error"] = CHOOSE
     if "connection_error" in context or "interaction_error" in context:
         return _show(request, 2, context, 422)
-    _store_privacy(_by(request), connection, interaction if asks else [])
+    _store_privacy(
+        _by(request), [] if locked else connection, interaction if asks else []
+    )
     return _on(2)
 
 
@@ -199,7 +204,7 @@ def _store_privacy(
         "address": by.address,
     }
     with transaction.atomic():
-        if connection and not settings.DO_NOT_TRACK:
+        if connection:
             licensing.set_connection(on=connection == ["on"], **who)
         if interaction:
             analytics.set_choice(collect=interaction == ["on"], **who)

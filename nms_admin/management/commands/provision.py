@@ -21,7 +21,7 @@ from common import setup
 from common.models import Setup, Via
 from common.roles import Role
 from licensing import services as licensing
-from licensing.errors import LicenseRejected
+from licensing.errors import ConnectionLocked, LicenseRejected
 from licensing.reading import MOST_BYTES
 from nms_admin import first_run, passwords
 from nms_admin.models import User
@@ -53,6 +53,8 @@ class Command(BaseCommand):
                 ]
                 if any(done):
                     done.append(_notice())
+        except ConnectionLocked as refusal:
+            raise CommandError(str(refusal)) from None
         except (ValueError, LicenseRejected, ChoiceRefused) as refusal:
             raise CommandError(f"{refusal} Nothing was changed.") from None
         lines = [line for line in done if line]

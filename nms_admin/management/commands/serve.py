@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from django.utils import timezone
 
+from common import locks
 from dataplanes import address
 from nms_admin import setup_code, start_up, supervisor
 from nms_admin.checks import TAG
@@ -58,6 +59,10 @@ class Command(BaseCommand):
             )
         if settings.DO_NOT_TRACK:
             self._say("  DO_NOT_TRACK=1 locks both choices off: nothing is sent")
+        for name in (locks.TELEMETRY, locks.INTERACTION_DATA):
+            if lock := locks.of_file(name):
+                state = "on" if locks.against(name, False) else "off"
+                self._say(f"  Policy     {name} is {state}. {lock.sentence}")
         for process in processes:
             self._say(f"  {process.name:<13}{process.purpose}")
         self._say("  Stop with Ctrl-C.\n")
