@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from django.utils import timezone
 
 from nms_admin import lifecycle  # noqa: F401  (listens to Celery's signals)
 
@@ -34,6 +35,11 @@ app.conf.beat_schedule = {
         "schedule": 15.0,
         "options": {"expires": 14},
     },
+    "policy": {
+        "task": "nms_admin.obey_policy",
+        "schedule": 15.0,
+        "options": {"expires": 14},
+    },
     "audit": {
         "task": "audit.tasks.check",
         "schedule": 60.0,
@@ -55,3 +61,11 @@ app.conf.beat_schedule = {
         "options": {"expires": 600},
     },
 }
+
+
+@app.task(name="nms_admin.obey_policy")
+def obey_policy() -> None:
+    """Write down what the policy file decides."""
+    from nms_admin import policy_file  # its models need the apps, loaded by then
+
+    policy_file.obey(timezone.now())
