@@ -1,16 +1,22 @@
-"""The vendor's public keys: a local set, never fetched in a request."""
+"""The vendor's public keys: those of a file, and the last good set that was fetched.
+
+Nothing is fetched here: a request reads what is on this server. A key of the file wins
+over one of the same name that was fetched; the vendor's set counts as long as it names
+the key, and only while NMS_JWKS_URL is the address it came from.
+"""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-MOST_BYTES = 64 * 1024
-MOST_KEYS = 16
+from licensing import jwks
+from licensing.jwks import MOST_BYTES
+from licensing.models import FetchedKeys
 
 
 @dataclass(frozen=True)
@@ -21,36 +27,64 @@ class KeySet:
     problem: str = ""
 
 
+@dataclass(frozen=True)
+class Key:
+    """One key by its name: whether it is the file's, and when its certificate ends."""
+
+    name: str
+    from_file: bool
+    ends_at: datetime | None
+
+
 def key_set() -> KeySet:
-    """Read NMS_JWKS_FILE now, so that a new file counts at once."""
+    """Return every key at hand now, so that a new file counts at once."""
+    file, fetched = file_set(), fetched_set()
+    if fetched is None:
+        return file
+    own = file.jwks["keys"] if file.jwks else []
+    names = {key["kid"] for key in own}
+    others = [key for key in fetched["keys"] if key["kid"] not in names]
+    return KeySet({"keys": [*own, *others]})
+
+
+def file_set() -> KeySet:
+    """Return the keys of NMS_JWKS_FILE alone."""
     if not settings.NMS_JWKS_FILE:
         return KeySet(None, "NMS_JWKS_FILE is not set")
     try:
-        content = Path(settings.NMS_JWKS_FILE).read_bytes()[: MOST_BYTES + 1]
+        with Path(settings.NMS_JWKS_FILE).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except OSError as error:
         return KeySet(
             None, f"the file of NMS_JWKS_FILE cannot be read: {error.strerror}"
         )
-    try:
-        jwks = json.loads(content) if len(content) <= MOST_BYTES else None
-    except (ValueError, RecursionError):
-        jwks = None
-    if not isinstance(jwks, dict) or not _is_usable(jwks.get("keys")):
+    found = jwks.read(content)
+    if found is None:
         return KeySet(None, "the file of NMS_JWKS_FILE holds no key set we can use")
-    return KeySet(jwks)
+    return KeySet(found)
 
 
-def _is_usable(keys: object) -> bool:
-    """Return whether these are 1 to 16 RSA or EC keys, each with a name of its own.
+def fetched_set() -> dict[str, Any] | None:
+    """Return the last good set that came from NMS_JWKS_URL; None when none did."""
+    row = FetchedKeys.objects.filter(pk=1, url=settings.NMS_JWKS_URL).first()
+    return jwks.read(row.content.encode()) if row else None
 
-    Source:
-        security.md, S8
-    """
-    if not isinstance(keys, list) or not 0 < len(keys) <= MOST_KEYS:
-        return False
-    if not all(isinstance(key, dict) for key in keys):
-        return False
-    names = {key["kid"] for key in keys if isinstance(key.get("kid"), str)}
-    return len(names) == len(keys) and all(
-        key.get("kty") in ("RSA", "EC") for key in keys
-    )
+
+def last_try() -> FetchedKeys:
+    """Return how fetching stands; an empty row when it was never tried."""
+    return FetchedKeys.objects.filter(pk=1).first() or FetchedKeys(pk=1)
+
+
+def listed() -> list[Key]:
+    """Return the keys at hand, the file's first."""
+    own = file_set().jwks or {"keys": []}
+    names = {key["kid"] for key in own["keys"]}
+    found = key_set().jwks or {"keys": []}
+    return [
+        Key(key["kid"], key["kid"] in names, jwks.ends_at(key)) for key in found["keys"]
+    ]
+
+
+def ask(now: datetime) -> None:
+    """Note that a license named a key that is not known: newer ones are asked for."""
+    FetchedKeys.objects.update_or_create(pk=1, defaults={"asked_at": now})

@@ -70,5 +70,16 @@ class Entitlement(models.Model):
         ]
 
 
+class FetchedKeys(models.Model):
+    """The last good key set from ``url``, and how the last try went (one row, pk 1)."""
+
+    url = models.CharField(max_length=500, blank=True)
+    content = models.TextField(blank=True)
+    fetched_at = models.DateTimeField(null=True)
+    tried_at = models.DateTimeField(null=True)
+    asked_at = models.DateTimeField(null=True)  # a license named an unknown key
+    error = models.CharField(max_length=300, blank=True)
+
+
 class ConnectionChoice(Decision):
     """One answer to *Enable Continuous Connection*."""

@@ -15,8 +15,8 @@ from django.views.decorators.debug import sensitive_variables
 from audit import services as audit
 from common.models import Setup
 from common.sealing import unseal
-from licensing import checking, connection, states
-from licensing.errors import AlreadyLicensed, NotConfirmed
+from licensing import checking, connection, keys, states
+from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
 from licensing.models import License
 from licensing.reading import license_in
 from licensing.signals import license_changed
@@ -165,7 +165,12 @@ def apply_license(
     if not replace and License.objects.filter(current=True).exists():
         raise AlreadyLicensed
     written = license_in(content)
-    added = checking.checked(written, now, subscription_id.strip())
+    try:
+        added = checking.checked(written, now, subscription_id.strip())
+    except LicenseRejected as refusal:
+        if refusal.code == "unknown_key":
+            keys.ask(now)
+        raise
     added.applied_at, added.applied_by, added.via = now, by, via
     try:
         with transaction.atomic():

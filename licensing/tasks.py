@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from common import tasks
-from licensing import entitlements, services
+from licensing import entitlements, refresh, services
 
 
 @shared_task(name="licensing.tasks.activate")
@@ -23,6 +23,15 @@ def sweep() -> bool:
     if found and entitlements.wanted(found):
         entitlements.fetch(found.pk, timezone.now)
     return changed
+
+
+@shared_task(name="licensing.tasks.refresh_keys")
+def refresh_keys() -> bool:
+    """Fetch the vendor's keys when it is time, and check what waits for them."""
+    if not refresh.fetch(timezone.now):
+        return False
+    services.announce_changes(timezone.now())
+    return True
 
 
 def nudge(license_id: int) -> bool:

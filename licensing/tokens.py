@@ -247,7 +247,8 @@ def _key(jwks: Mapping[str, Any], kid: str, algorithm: str) -> Any:
         known = [str(m.get("kid")) for m in members if isinstance(m, dict)]
         _reject(
             "unknown_key",
-            f"Key {kid[:40]} is not known here. Set NMS_JWKS_FILE to a newer key file.",
+            f"Key {kid[:40]} is not known here. Set NMS_JWKS_FILE to a newer key file, or"
+            " let this server reach NMS_JWKS_URL and add the license again.",
             expected=", ".join(known)[:100] or "no key",
             found=kid[:100],
         )
@@ -271,7 +272,7 @@ def _key(jwks: Mapping[str, Any], kid: str, algorithm: str) -> Any:
     if not strong:
         _reject(
             "weak_key",
-            f"Key {kid[:40]} in NMS_JWKS_FILE must not be used for {algorithm}.",
+            f"Key {kid[:40]} must not be used for {algorithm}.",
             expected=f"a public signing key of {SMALLEST_RSA_BITS} bits or more",
         )
     return key

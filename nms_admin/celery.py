@@ -25,6 +25,11 @@ app.conf.beat_schedule = {
         "schedule": 15.0,
         "options": {"expires": 14},
     },
+    "keys": {
+        "task": "licensing.tasks.refresh_keys",
+        "schedule": 15.0,
+        "options": {"expires": 14},
+    },
     "checks": {
         "task": "egress.tasks.sweep",
         "schedule": 15.0,

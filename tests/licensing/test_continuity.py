@@ -88,6 +88,6 @@ def test_nobody_turns_it_on_while_do_not_track_is_set(db, settings, now):
 )
 def test_a_key_file_that_cannot_be_used_is_no_key_set(content):
     make.keys_file(content)
-    assert keys.key_set().jwks is None
+    assert keys.file_set().jwks is None
     make.keys_file()
-    assert keys.key_set().jwks
+    assert keys.file_set().jwks

@@ -4,26 +4,27 @@ import json
 
 import pytest
 
-from licensing.keys import MOST_BYTES, key_set
+from licensing.jwks import MOST_BYTES
+from licensing.keys import file_set
 from tests import make
 
 
 def test_a_new_file_counts_at_once():
     make.keys_file()
-    assert key_set().jwks == make.jwks()
+    assert file_set().jwks == make.jwks()
     newer = make.jwks(kid="v2")
     make.keys_file(newer)
-    assert key_set().jwks == newer
-    assert key_set().problem == ""
+    assert file_set().jwks == newer
+    assert file_set().problem == ""
 
 
 def test_without_the_setting_there_are_no_keys(settings):
     settings.NMS_JWKS_FILE = ""
-    assert key_set().problem == "NMS_JWKS_FILE is not set"
+    assert file_set().problem == "NMS_JWKS_FILE is not set"
 
 
 def test_a_missing_file_is_named_with_the_reason():
-    found = key_set()
+    found = file_set()
     assert found.jwks is None
     assert found.problem == (
         "the file of NMS_JWKS_FILE cannot be read: No such file or directory"
@@ -32,7 +33,7 @@ def test_a_missing_file_is_named_with_the_reason():
 
 def test_a_folder_is_no_file(settings, tmp_path):
     settings.NMS_JWKS_FILE = str(tmp_path)
-    assert key_set().jwks is None
+    assert file_set().jwks is None
 
 
 GOOD = make.jwks()["keys"][0]
@@ -58,11 +59,11 @@ BAD = {
 @pytest.mark.parametrize("content", BAD.values(), ids=BAD)
 def test_a_file_that_is_no_key_set_gives_no_keys(folder, content):
     (folder / "jwks.json").write_bytes(content)
-    assert key_set().jwks is None
-    assert key_set().problem.startswith("the file of NMS_JWKS_FILE holds no key set")
+    assert file_set().jwks is None
+    assert file_set().problem.startswith("the file of NMS_JWKS_FILE holds no key set")
 
 
 def test_16_keys_are_taken():
     keys = {"keys": [GOOD | {"kid": str(i)} for i in range(16)]}
     make.keys_file(keys)
-    assert key_set().jwks == keys
+    assert file_set().jwks == keys

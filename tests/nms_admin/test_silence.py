@@ -38,6 +38,7 @@ def vendor(tmp_path: Path, settings) -> Iterator[Sandbox]:
         settings.NMS_F5_API_URL = base
         settings.NMS_TELEMETRY_URL = f"{base}/telemetry"
         settings.NMS_ENTITLEMENTS_URL = f"{base}/entitlements"
+        settings.NMS_JWKS_URL = f"{base}/keys/jwks"
         settings.NMS_COLLECTOR_URL = f"http://localhost:{started.collector.port}"
         yield started
 
