@@ -1,6 +1,6 @@
 """Start the named processes, start again what dies, stop all within ten seconds.
 
-    python -m nms_admin.supervisor '[["name", ["command", "argument"]], …]'
+    python -P nms_admin/supervisor.py '[["name", ["command", "argument"]], …]'
 
 Knows nothing of Django, so that the process that only watches stays small.
 """
@@ -125,7 +125,8 @@ def _kill_group(pid: int) -> None:
 def become(commands: Iterable[tuple[str, Sequence[str]]]) -> NoReturn:
     """Turn this process into a supervisor of ``commands``; open locks stay held."""
     sys.stdout.flush()
-    words = [sys.executable, "-m", __name__, json.dumps(list(commands))]
+    # By its path and not as a module: the package would import Celery.
+    words = [sys.executable, "-P", __file__, json.dumps(list(commands))]
     os.execv(sys.executable, words)  # noqa: S606  (our own commands)
 
 
