@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nms_admin import supervisor
+from nms_admin import supervisor as watcher
 from nms_admin.supervisor import Supervisor
 
 Command = tuple[str, Sequence[str]]
@@ -109,7 +109,7 @@ def test_a_stubborn_process_is_killed_within_ten_seconds(supervise) -> None:
 
 def test_nothing_is_left_when_the_supervisor_itself_is_killed() -> None:
     commands = json.dumps([sleeper()])
-    parent = subprocess.Popen([sys.executable, "-P", supervisor.__file__, commands])
+    parent = subprocess.Popen([sys.executable, "-P", watcher.__file__, commands])
     children = f"/proc/{parent.pid}/task/{parent.pid}/children"
     child = int(wait_for(lambda: Path(children).read_text().split())[0])
     time.sleep(0.3)
