@@ -39,6 +39,7 @@ PAGES = {
     "connectivity": "/ui/settings/connectivity",
     "users": "/ui/settings/users",
     "user-add": "/ui/settings/users/add",
+    "audit": "/ui/audit",
     "profile": "/ui/profile",
     "help": "/ui/help",
     "api": "/ui/docs",
