@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -15,10 +16,11 @@ from django.http import HttpRequest
 from analytics import catalog
 from analytics.errors import AnsweredMeanwhile, ChoiceLocked
 from analytics.models import Acknowledgement, Blocked, Choice, NoticeShown
-from analytics.states import Facts, Verdict, verdict
+from analytics.states import Facts, Origins, Verdict, verdict, why
 from audit import services as audit
 from common import choices, locks, setup
 from common.models import Via
+from common.reasons import Reason
 from common.roles import Role
 
 RESTORED = "database restored"
@@ -102,6 +104,26 @@ def is_collecting(request: HttpRequest) -> Verdict:
 def verdict_for_person(request: HttpRequest) -> Verdict:
     """Return what applies to this person's browser on the pages of the console."""
     return verdict(_facts(request, console_page=True))
+
+
+def why_for_person(request: HttpRequest) -> list[Reason]:
+    """Return everything that has a say about this person's browser; one decides."""
+    return why(_facts(request, console_page=True), _origins(choice_of(request)))
+
+
+def why_for_all() -> list[Reason]:
+    """Return everything that has a say about all browsers: none objects, all sign in."""
+    newest = choice()
+    facts = Facts(
+        **_facts_for_all(newest),
+        gpc=False,
+        dnt=False,
+        objected=False,
+        signed_in=True,
+        console_page=True,
+    )
+    own = ("This browser", "You", "This page")
+    return [one for one in why(facts, _origins(newest)) if one.name not in own]
 
 
 def allowed_fields(newest: Choice | None) -> dict[str, dict[str, str]]:
@@ -316,20 +338,37 @@ def _open_question(newest: Choice) -> bool:
 
 
 def _facts(request: HttpRequest, *, console_page: bool | None = None) -> Facts:
-    newest = choice_of(request)
     page = request.path.startswith("/ui/") and request.resolver_match is not None
     return Facts(
-        do_not_track=settings.DO_NOT_TRACK,
-        policy=locks.against(locks.INTERACTION_DATA, True) is not None,
-        finished=setup.finished_at() is not None,
-        collector=bool(settings.NMS_COLLECTOR_URL),
-        mode=settings.NMS_ANALYTICS_MODE,
-        choice=newest.value if newest else None,
-        notice_shown=NoticeShown.objects.exists(),
-        accepted=bool(catalog.allowed(accepted_fields(newest))),
+        **_facts_for_all(choice_of(request)),
         gpc=request.headers.get("Sec-GPC") == "1",
         dnt=request.headers.get("DNT") == "1",
         objected=has_objected(request),
         signed_in=request.user.is_authenticated,
         console_page=page if console_page is None else console_page,
+    )
+
+
+def _facts_for_all(newest: Choice | None) -> dict[str, Any]:
+    """Return what does not depend on who asks."""
+    return {
+        "do_not_track": settings.DO_NOT_TRACK,
+        "policy": locks.against(locks.INTERACTION_DATA, True) is not None,
+        "finished": setup.finished_at() is not None,
+        "collector": bool(settings.NMS_COLLECTOR_URL),
+        "mode": settings.NMS_ANALYTICS_MODE,
+        "choice": newest.value if newest else None,
+        "notice_shown": NoticeShown.objects.exists(),
+        "accepted": bool(catalog.allowed(accepted_fields(newest))),
+    }
+
+
+def _origins(newest: Choice | None) -> Origins:
+    lock = locks.of_file(locks.INTERACTION_DATA)
+    return Origins(
+        policy=lock.on if lock else None,
+        policy_says=lock.says if lock else "says nothing",
+        policy_origin=locks.origin(lock),
+        choice_origin=choices.origin(newest),
+        collector=settings.NMS_COLLECTOR_URL,
     )

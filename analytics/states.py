@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from common.reasons import Reason, decided
 
 SENTENCES = {
     "collecting": "Your browser sends page views and clicks.",
@@ -64,7 +67,71 @@ def verdict(facts: Facts) -> Verdict:
     Source:
         Decisions 15 and 31 of the design.
     """
-    against = {
+    return Verdict(
+        next((code for code, no in _against(facts).items() if no), "collecting")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origins:
+    """Where the values come from, and how they read; texts are shown as they are."""
+
+    policy: bool | None
+    policy_says: str
+    policy_origin: str
+    choice_origin: str
+    collector: str
+
+
+def why(facts: Facts, origins: Origins) -> list[Reason]:
+    """Return everything that has a say about a browser's data, the widest first.
+
+    The one that decides is the one ``verdict`` names.
+    """
+    return decided(_reasons(facts, origins))
+
+
+def _reasons(facts: Facts, origins: Origins) -> Iterator[Reason]:
+    against = _against(facts)
+
+    def says(*codes: str) -> str:
+        return "no" if any(against[code] for code in codes) else ""
+
+    value = "set" if facts.do_not_track else "not set"
+    yield Reason("DO_NOT_TRACK", value, "environment", says("do_not_track"))
+    allows = "yes" if origins.policy and facts.choice is not False else ""
+    yield Reason(
+        "Policy file",
+        origins.policy_says,
+        origins.policy_origin,
+        says("policy") or allows,
+    )
+    value = "finished" if facts.finished else "not finished"
+    yield Reason("Set-up", value, "set-up", says("setup"))
+    value = origins.collector or "none set"
+    yield Reason("Collector", value, "NMS_COLLECTOR_URL", says("no_collector"))
+    unanswered = "not chosen yet" if facts.mode == "opt-in" else "on unless opted out"
+    value = {True: "on", False: "off", None: unanswered}[facts.choice]
+    origin = origins.choice_origin
+    if facts.choice is None:
+        origin = f"NMS_ANALYTICS_MODE={facts.mode}"
+    yield Reason("Choice", value, origin, says("off", "unanswered") or "yes")
+    value = "seen by an administrator" if facts.notice_shown else "not seen yet"
+    yield Reason("Notice", value, "the privacy notice", says("notice"))
+    value = "accepted" if facts.accepted else "none accepted yet"
+    yield Reason("Fields", value, "the catalogue", says("nothing_accepted"))
+    value = "asks not to be tracked" if says("gpc", "dnt") else "does not object"
+    yield Reason("This browser", value, "Sec-GPC and DNT", says("gpc", "dnt"))
+    value = "asked to be left out" if facts.objected else "did not object"
+    yield Reason("You", value, "Privacy choices", says("not_me"))
+    value = "a page of the console, signed in"
+    if says("not_signed_in", "not_console"):
+        value = SENTENCES["not_console" if facts.signed_in else "not_signed_in"]
+    yield Reason("This page", value, "", says("not_signed_in", "not_console"))
+
+
+def _against(facts: Facts) -> dict[str, bool]:
+    return {
         "do_not_track": facts.do_not_track,
         "policy": facts.policy,
         "setup": not facts.finished,
@@ -79,4 +146,3 @@ def verdict(facts: Facts) -> Verdict:
         "not_signed_in": not facts.signed_in,
         "not_console": not facts.console_page,
     }
-    return Verdict(next((code for code, no in against.items() if no), "collecting"))

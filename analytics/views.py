@@ -46,6 +46,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "analytics/page.html",
         {
             "verdict": services.is_collecting(request),
+            "why": services.why_for_person(request),
             "sample": json.dumps(catalog.sample(catalog.CLICK), indent=2),
             "administrators": ", ".join(services.administrators()),
             "changes": services.changes(),

@@ -19,6 +19,8 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
+from common.models import Decision, Via
+
 CONNECTION = "continuous-connection"
 INTERACTION_DATA = "interaction-data"
 _SEALED = "sealed_until"
@@ -81,6 +83,16 @@ def sealed_until() -> datetime | None:
         return datetime.fromisoformat(text) if text else None
     except (TypeError, ValueError) as error:
         raise Unreadable(str(error)) from error
+
+
+def origin(decision: Decision | None) -> str:
+    """Return who decided, when and through what; that nobody did for None."""
+    if decision is None:
+        return "the rule without an answer"
+    at = decision.decided_at.astimezone(UTC)
+    why = f": {decision.reason}" if decision.reason else ""
+    via = Via(decision.via).label
+    return f"{decision.decided_by}, {at.day} {at:%b %Y, %H:%M} UTC, from {via}{why}"
 
 
 def obeyed(name: str) -> str:

@@ -64,6 +64,12 @@ def of_file(name: str) -> Lock | None:
     return Lock(rule.on, "the policy file", sentence, rule.line, rule.problem)
 
 
+def origin(lock: Lock | None) -> str:
+    """Return file and line of what the policy file says, as far as there are any."""
+    line = f", line {lock.line}" if lock and lock.line else ""
+    return (settings.NMS_POLICY_FILE or "NMS_POLICY_FILE is not set") + line
+
+
 def against(name: str, on: bool) -> Lock | None:
     """Return the lock that forbids this answer; None when it may be given."""
     lock = find(name)

@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Max, Min, Sum
 from django.utils import timezone
 
 from audit import services as audit
+from common import choices, locks, setup
 from common.dictionary import DataPoint
 from common.models import Via
+from common.reasons import Reason
 from egress import destinations, gate
+from licensing import connection
 from licensing import services as licensing
-from telemetry import catalog, delivery, document, outbox
+from telemetry import catalog, delivery, document, outbox, states
 from telemetry.document import Fact
 from telemetry.models import Batch, Event, Installation
 
@@ -219,6 +223,34 @@ def connection_changed(now: datetime, *, on: bool) -> None:
 def _audit(action: str, by: str, address: str, now: datetime, subject: str) -> None:
     audit.record(
         action, now=now, actor=by, via=Via.SETTINGS, subject=subject, address=address
+    )
+
+
+def why(now: datetime) -> list[Reason]:
+    """Return everything that has a say about events now; one decides."""
+    found = licensing.standing(now)
+    destination = destinations.find(delivery.DESTINATION)
+    lock, newest = locks.of_file(locks.TELEMETRY), connection.choice()
+    return states.why(
+        states.Facts(
+            do_not_track=settings.DO_NOT_TRACK,
+            policy=lock.on if lock else None,
+            policy_says=lock.says if lock else "says nothing",
+            policy_origin=locks.origin(lock),
+            choice=newest.value if newest else None,
+            choice_origin=choices.origin(newest),
+            finished=setup.finished_at() is not None,
+            licensed=found.license is not None,
+            connected=setup.operation_mode() == "connected",
+            mode_origin="NMS_OPERATION_MODE"
+            if settings.NMS_OPERATION_MODE
+            else "set-up",
+            phase=found.state.phase,
+            provisional=found.state.provisional,
+            subscription=found.terms.subscription_id or "",
+            receiver=destination.url if destination else "",
+            refused=gate.paused(delivery.DESTINATION) is not None,
+        )
     )
 
 

@@ -34,7 +34,7 @@ from common.roles import Role
 from common.templatetags.nms import byte_size
 from egress import destinations, gate
 from licensing import services as licensing
-from telemetry import catalog, delivery, document, ledger, services, tasks
+from telemetry import catalog, delivery, document, ledger, services, states, tasks
 from telemetry.ledger import Filters
 from telemetry.models import Batch
 from usage import catalog as usage
@@ -53,6 +53,7 @@ def page(request: HtmxRequest) -> HttpResponse:
     context = _ledger(request, held=bool(terms.hold))
     if request.htmx.target == "ledger":
         return render(request, "telemetry/_ledger_answer.html", context)
+    why = services.why(now)
     context |= {
         "now": now,
         "terms": terms,
@@ -60,6 +61,8 @@ def page(request: HtmxRequest) -> HttpResponse:
         "waiting": services.waiting(now, terms),
         "totals": ledger.totals(DAYS, now),
         "trouble": _trouble(),
+        "why": why,
+        "outcome": states.OUTCOMES[states.outcome(why)],
         "points": _points(now),
         "product_usage": reports.summary(DAYS, now),
         "plot": _plot(now, held=bool(terms.hold)),

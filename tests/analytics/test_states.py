@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
 
-from analytics.states import SENTENCES, Facts, verdict
+from analytics.states import SENTENCES, Facts, Origins, verdict, why
 
 ALL_WELL = Facts(
     do_not_track=False,
@@ -23,6 +24,7 @@ ALL_WELL = Facts(
 )
 AGAINST: list[tuple[dict[str, Any], str]] = [
     ({"do_not_track": True}, "do_not_track"),
+    ({"policy": True}, "policy"),
     ({"finished": False}, "setup"),
     ({"collector": False}, "no_collector"),
     ({"choice": False}, "off"),
@@ -58,3 +60,45 @@ def test_the_widest_reason_is_named_first():
         name: value for change, _ in AGAINST for name, value in change.items()
     }
     assert verdict(replace(ALL_WELL, **everything)).code == "do_not_track"
+
+
+def test_what_decides_is_what_the_verdict_names():
+    origins = Origins(
+        policy=None,
+        policy_says="says nothing",
+        policy_origin="",
+        choice_origin="",
+        collector="",
+    )
+    rows = {
+        "do_not_track": "DO_NOT_TRACK",
+        "policy": "Policy file",
+        "setup": "Set-up",
+        "no_collector": "Collector",
+        "off": "Choice",
+        "unanswered": "Choice",
+        "collecting": "Choice",
+        "notice": "Notice",
+        "nothing_accepted": "Fields",
+        "gpc": "This browser",
+        "dnt": "This browser",
+        "not_me": "You",
+        "not_signed_in": "This page",
+        "not_console": "This page",
+    }
+    flags = [
+        name for name in vars(ALL_WELL) if isinstance(getattr(ALL_WELL, name), bool)
+    ]
+    for choice, mode in product((None, True, False), ("opt-in", "opt-out")):
+        for values in product((False, True), repeat=len(flags)):
+            facts = replace(
+                ALL_WELL,
+                choice=choice,
+                mode=mode,
+                **dict(zip(flags, values, strict=True)),
+            )
+            deciding = [one for one in why(facts, origins) if one.decides]
+            code = verdict(facts).code
+            assert len(deciding) == 1
+            assert (deciding[0].says == "no") == (code != "collecting")
+            assert deciding[0].name == rows[code]

@@ -80,7 +80,7 @@ def test_the_preview_is_what_is_sent_next(licensed, receiver, clock) -> None:
 
 @pytest.mark.django_db
 def test_explain_names_what_decides(finished) -> None:
-    assert "License: events are held: no_license" in run("telemetry", "explain")
+    assert "-> License: none yet" in run("telemetry", "explain")
 
 
 @pytest.mark.django_db

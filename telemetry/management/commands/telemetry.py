@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from common import setup
-from licensing import services as licensing
-from telemetry import services
+from analytics import services as analytics
+from common.reasons import Reason, as_json, lines
+from telemetry import services, states
 
 KINDS = {
     "sealed": "A sealed batch waits; these bytes are sent next.",
@@ -27,7 +27,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="what", required=True)
         commands.add_parser("preview", help="print the next document")
-        commands.add_parser("explain", help="say what decides about it")
+        explain = commands.add_parser("explain", help="say what decides about it")
+        explain.add_argument("--json", action="store_true", dest="as_json")
 
     def handle(self, *_: Any, **options: Any) -> None:
         now = timezone.now()
@@ -36,19 +37,28 @@ class Command(BaseCommand):
             self.stderr.write(f"{KINDS[shown.kind]} SHA-256 {shown.digest}")
             self.stdout.write(shown.body.decode(), ending="")
             return
-        terms = licensing.delivery_terms(now)
-        on = licensing.connection_on()
-        lines = {
-            "Continuous Connection": "on" if on else "off: nothing is recorded or sent",
-            "Choice in force": f"number {licensing.connection_number()}",
-            "DO_NOT_TRACK": "set" if settings.DO_NOT_TRACK else "not set",
-            "Set-up": "finished" if setup.finished_at() else "not finished",
-            "Operation mode": setup.operation_mode(),
-            "License": f"events are held: {terms.hold}"
-            if terms.hold
-            else "events may go",
-            "Subscription": terms.subscription_id or "none",
-            "Receiver": settings.NMS_TELEMETRY_URL or "none set",
-        }
-        for name, value in lines.items():
-            self.stdout.write(f"{name}: {value}")
+        self._explain(services.why(now), analytics.why_for_all(), options["as_json"])
+
+    def _explain(
+        self, events: list[Reason], browsers: list[Reason], as_document: bool
+    ) -> None:
+        outcome = states.outcome(events)
+        collecting = all(one.says != "no" for one in browsers)
+        if as_document:
+            found = {
+                "telemetry": {"outcome": outcome, "reasons": as_json(events)},
+                "interactionData": {
+                    "outcome": "sent" if collecting else "off",
+                    "reasons": as_json(browsers),
+                },
+            }
+            self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False))
+            return
+        sent = "Browsers send." if collecting else "Browsers send nothing."
+        for title, says, reasons in (
+            ("Telemetry of this server", states.OUTCOMES[outcome], events),
+            ("Interaction data", sent, browsers),
+        ):
+            self.stdout.write(f"{title}: {says}")
+            for line in lines(reasons):
+                self.stdout.write(f"  {line}")
