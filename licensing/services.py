@@ -142,6 +142,7 @@ def apply_license(
     telemetry: bool | None = None,
     subscription_id: str = "",
     replace: bool = False,
+    cautious: bool = False,
 ) -> License:
     """Check a license and make it the current one; refuse it with the reason.
 
@@ -154,6 +155,7 @@ def apply_license(
         telemetry: The Continuous Connection choice that comes with it; None leaves it.
         subscription_id: For an S/MIME license, which we cannot read; may be empty.
         replace: Whether a current license gives way; else it is an error.
+        cautious: Refuse to replace a valid license by one that has ended.
 
     Returns:
         The license, with nothing sent anywhere.
@@ -174,6 +176,8 @@ def apply_license(
     added.applied_at, added.applied_by, added.via = now, by, via
     try:
         with transaction.atomic():
+            if cautious:
+                _compare(current(), added, now)
             kept = _store(
                 added, by=by, via=via, now=now, address=address, replace=replace
             )
@@ -325,6 +329,20 @@ def _store(
         details={"sha256": added.digest, "kind": added.kind},
     )
     return added
+
+
+def _compare(old: License | None, added: License, now: datetime) -> None:
+    """Refuse a license that has ended while another one is valid."""
+    if old is None or _is_same(old, added):
+        return
+    before, after = state_of(old, now), state_of(added, now)
+    if before.phase == "valid" and after.phase == "grace":
+        raise LicenseRejected(
+            "worse",
+            f"This license, {name_of(added)}, has ended; the one in force is valid.",
+            expected=f"a license that ends after {before.ends_on:%-d %b %Y}",
+            found=f"{after.ends_on:%-d %b %Y}",
+        )
 
 
 def _is_same(old: License, added: License) -> bool:

@@ -110,6 +110,7 @@ def _apply(request: HtmxRequest, now: datetime, on: bool | None) -> License:
         subscription_id=request.POST.get("subscription_id", "")[:200],
         telemetry=None if settings.DO_NOT_TRACK else on,
         replace=True,
+        cautious="anyway" not in request.POST,
         **_who(request, now),
     )
 

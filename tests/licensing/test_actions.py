@@ -118,6 +118,20 @@ def test_adding_the_same_license_again_changes_nothing(ada_client, now):
     assert License.objects.count() == 1
 
 
+def test_an_ended_license_replaces_a_valid_one_only_when_asked_twice(ada_client, now):
+    make.license(now)
+    ended = make.token(now - timedelta(days=400), 380, sub="SBX-ENDED")
+    answer = ada_client.post(ADD, {"file": file(ended)})
+    assert answer.status_code == 422
+    assert "This license, SBX-ENDED, has ended; the one in force is valid." in text(
+        answer
+    )
+    assert "Expected: a license that ends after" in text(answer)
+    assert License.objects.get().subscription_id == make.SUBSCRIPTION
+    answer = ada_client.post(ADD, {"file": file(ended), "anyway": "1"}, follow=True)
+    assert "License SBX-ENDED replaced the one before." in text(answer)
+
+
 def test_an_smime_license_is_taken_with_its_subscription(ada_client):
     data = {"file": file(DER, "nms.lic"), "subscription_id": "SBX-00000007"}
     answer = ada_client.post(ADD, data, follow=True)
