@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 from licensing.states import State
 
 
 @dataclass(frozen=True)
 class Story:
-    """One message about the license. ``kind`` is info, warn or bad."""
+    """One message about the license. ``kind`` is info, warn or bad.
+
+    ``replaces`` says whether another license is what helps.
+    """
 
     kind: str
     title: str
     body: str
+    replaces: bool = True
 
 
+KEY_ENDS_SOON = timedelta(days=90)
 PILLS = {
     "valid": ("ok", "Active"),
     "grace": ("warn", "In grace"),
@@ -60,15 +65,15 @@ def story(state: State, *, check_error: str = "", no_keys: str = "") -> Story | 
             "bad",
             "The license cannot be verified",
             f"{check_error} It stays stored and inactive, and events are held. It is"
-            " checked again by itself when the key file changes.",
+            " checked again by itself when newer keys come.",
         )
     if state.phase == "waiting":
         return Story(
             "warn",
             "Waiting for F5’s keys",
             "The license is stored and inactive until a key set is here to check its"
-            " signature. Set NMS_JWKS_FILE to the key file; the check follows by itself"
-            f" within a minute.{now}",
+            " signature. Let this server reach NMS_JWKS_URL, or set NMS_JWKS_FILE to the"
+            f" key file; the check follows by itself within a minute.{now}",
         )
     if state.phase == "not_yet_valid":
         return Story(
@@ -108,6 +113,27 @@ def story(state: State, *, check_error: str = "", no_keys: str = "") -> Story | 
             " automatically: download the new .jwt from MyF5 and replace the license.",
         )
     return None
+
+
+def key_story(ends: tuple[datetime, str] | None, now: datetime) -> Story | None:
+    """Return what to know about the key whose certificate ends first, 90 days before.
+
+    Args:
+        ends: When that is, and the key's name; None when no key says so.
+    """
+    if ends is None or ends[0] > now + KEY_ENDS_SOON:
+        return None
+    at, name = ends
+    ended = at <= now
+    return Story(
+        "warn" if ended else "info",
+        f"The certificate of F5’s key {name} {'ended' if ended else 'ends'} on"
+        f" {_day(at.astimezone(UTC).date())}",
+        "Licenses in force stay in force. F5 will sign new ones with another key: with"
+        " Continuous Connection on it is fetched by itself, else set NMS_JWKS_FILE to a"
+        " newer key file.",
+        replaces=False,
+    )
 
 
 def smime_story(subscription_id: str) -> Story:

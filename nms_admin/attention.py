@@ -14,6 +14,7 @@ from licensing import stories
 from licensing.keys import key_set
 from licensing.models import License
 from licensing.states import State
+from nms_admin import license_keys
 from telemetry.delivery import DESTINATION
 from telemetry.models import Batch, ProcessRun
 from usage import delivery as usage
@@ -37,7 +38,7 @@ class Note:
 def notes(standing: licensing.Standing, now: datetime) -> list[Note]:
     """Return what needs attention now, the gravest first; empty when nothing does."""
     found = [
-        *_license(standing),
+        *_license(standing, now),
         *_delivery(),
         *_reports(),
         *_processes(now),
@@ -53,15 +54,18 @@ def alive(now: datetime) -> set[str]:
     return set(running.values_list("name", flat=True))
 
 
-def license_story(found: License | None, state: State) -> stories.Story | None:
+def license_story(
+    found: License | None, state: State, now: datetime
+) -> stories.Story | None:
     """Return what is to be said about the license; None when all is well."""
     if found and found.kind == License.Kind.SMIME:
         return stories.smime_story(found.subscription_id)
     wrong = found.check_error if found else ""
-    return stories.story(state, check_error=wrong, no_keys=key_set().problem)
+    said = stories.story(state, check_error=wrong, no_keys=key_set().problem)
+    return said or (license_keys.story(now) if found else None)
 
 
-def _license(standing: licensing.Standing) -> list[Note]:
+def _license(standing: licensing.Standing, now: datetime) -> list[Note]:
     url = reverse("ui-license")
     if standing.license is None:
         title, body = (
@@ -69,7 +73,7 @@ def _license(standing: licensing.Standing) -> list[Note]:
             "Events are held on this server until one is added.",
         )
         return [Note("info", title, body, url, "Add a license")]
-    story = license_story(standing.license, standing.state)
+    story = license_story(standing.license, standing.state, now)
     if story is None:
         return []
     return [Note(story.kind, story.title, story.body, url, "View license")]
@@ -99,7 +103,7 @@ def _delivery() -> list[Note]:
 
 def _reports() -> list[Note]:
     last = Report.objects.first()
-    if last is None or last.dead_at is None:
+    if last is None or last.dead_at is None or last.replaced:
         return []
     body = f"{last.dead_reason} Its usage goes into the next report."
     url = reverse("ui-usage-report", args=[last.pk])

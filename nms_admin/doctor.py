@@ -10,13 +10,17 @@ from datetime import datetime
 from django.conf import settings
 from django.core.checks import run_checks
 from django.db import DatabaseError, connection
+from django.utils import timezone
 
 from common import setup, tasks
 from common.templatetags.nms import byte_size
 from egress import destinations, probes
 from egress.destinations import Target
 from egress.probes import Step
-from licensing.keys import key_set
+from licensing import keys, refresh
+from licensing import services as licensing
+from licensing.models import FetchedKeys
+from nms_admin import license_keys
 from nms_admin.checks import TAG
 
 LITTLE, NEARLY_NONE = 1024**3, 100 * 1024**2
@@ -36,7 +40,7 @@ def local() -> Iterator[Fact]:
     yield from _settings()
     yield _database()
     yield _broker()
-    yield _keys()
+    yield from _keys()
     yield _disk()
 
 
@@ -79,11 +83,32 @@ def _broker() -> Fact:
     return Fact("broker", "failed", said)
 
 
-def _keys() -> Fact:
-    found = key_set()
+def _keys() -> Iterator[Fact]:
+    try:
+        found, last = keys.key_set(), keys.last_try()
+        missing = refresh.missing(licensing.current())
+        ending = license_keys.story(timezone.now())
+    except DatabaseError:
+        found, last, missing, ending = keys.file_set(), FetchedKeys(), "", None
     if found.problem:
-        return Fact("license keys", "warning", found.problem)
-    return Fact("license keys", "passed", f"{settings.NMS_JWKS_FILE} is read")
+        yield Fact("license keys", "warning", found.problem)
+    else:
+        names = ", ".join(key["kid"] for key in (found.jwks or {})["keys"])
+        file = settings.NMS_JWKS_FILE if keys.file_set().jwks else ""
+        fetched = (
+            f"{settings.NMS_JWKS_URL} on {last.fetched_at:%Y-%m-%d}"
+            if last.fetched_at
+            else ""
+        )
+        places = " and ".join(place for place in (file, fetched) if place)
+        yield Fact("license keys", "passed", f"{names} from {places}")
+    if missing:
+        said = f"the license names key {missing}, which is not here"
+        yield Fact("license keys", "warning", said)
+    if last.error:
+        yield Fact("license keys", "warning", f"not fetched: {last.error}")
+    if ending:
+        yield Fact("license keys", "warning", f"{ending.title}. {ending.body}")
 
 
 def _disk() -> Fact:

@@ -38,7 +38,7 @@ from common.http import HtmxRequest
 from common.models import Via
 from common.roles import Role
 from egress import destinations
-from licensing import connection, entitlements, stories, tasks
+from licensing import connection, entitlements, refresh, stories, tasks
 from licensing import services as licensing
 from licensing.errors import (
     AlreadyLicensed,
@@ -48,7 +48,7 @@ from licensing.errors import (
 )
 from licensing.models import License
 from licensing.reading import MOST_BYTES
-from nms_admin import people, usage_page
+from nms_admin import license_keys, people, usage_page
 from nms_admin.attention import license_story
 from nms_admin.license_tabs import tabs
 from telemetry import services as telemetry
@@ -212,7 +212,10 @@ def activation(request: HtmxRequest) -> HttpResponse:
 def ask_again(request: HtmxRequest) -> HttpResponse:
     """Ask for the entitlements now, also after a refusal."""
     found = licensing.current()
-    if found and entitlements.wanted(found):
+    if refresh.missing(found):
+        refresh.try_again(timezone.now())
+        messages.info(request, "It is asked within a minute.")
+    elif found and entitlements.wanted(found):
         entitlements.try_again(timezone.now())
         soon = tasks.nudge(found.pk)
         messages.info(
@@ -233,7 +236,7 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
         "name": licensing.name_of(found) if found else "",
         "state": state,
         "pill": {"kind": kind, "text": word},
-        "story": license_story(found, state),
+        "story": license_story(found, state, now),
         "hold": stories.HOLDS.get(terms.hold or "", ""),
         "connection": {"on": connection.says(choice), "row": choice},
         "locked": locks.holding(locks.TELEMETRY, connection.says(choice)),
@@ -242,6 +245,7 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
         "waiting": telemetry.waiting(now, terms),
         "tabs": tabs("ui-license"),
         "activation": _activation(found, now),
+        "keys": license_keys.part(found),
         "usage": usage_page.part(request, now),
         "entitlements_public": bool(settings.NMS_ENTITLEMENTS_URL),
     }

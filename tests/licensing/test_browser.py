@@ -101,7 +101,7 @@ def test_from_get_started_to_ready(
         assert entitlements.fetch(found.pk, timezone.now)
     expect(page.get_by_text("Ready, done")).to_be_attached()
     expect(page.get_by_text("NGINX instances")).to_be_visible()
-    assert page.get_by_role("heading", name="Entitlements", exact=True).count() == 1
+    assert page.get_by_role("heading", name="Entitlements and usage", exact=True).count() == 1
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.wait_for_timeout(1500)

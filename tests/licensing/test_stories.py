@@ -149,3 +149,18 @@ def test_the_steps_of_a_new_license_follow_what_happened(
     assert " ".join(step.state for step in steps) == states
     assert [step.title for step in steps][3] == "Entitlements from F5"
     assert not error or steps[3].text == error
+
+
+@pytest.mark.parametrize(
+    ("days", "kind", "words"), [(91, "", ""), (90, "info", "ends"), (0, "warn", "ended")]
+)
+def test_the_end_of_the_keys_certificate_is_named_90_days_before(days, kind, words):
+    said = stories.key_story((NOW + days * DAY, "v1"), NOW)
+    assert (said.kind if said else "") == kind
+    if said:
+        assert said.title.startswith(f"The certificate of F5’s key v1 {words} on ")
+        assert "Licenses in force stay in force" in said.body
+
+
+def test_keys_without_a_certificate_say_nothing():
+    assert stories.key_story(None, NOW) is None
