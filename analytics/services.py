@@ -370,5 +370,4 @@ def _origins(newest: Choice | None) -> Origins:
         policy_says=lock.says if lock else "says nothing",
         policy_origin=locks.origin(lock),
         choice_origin=choices.origin(newest),
-        collector=settings.NMS_COLLECTOR_URL,
     )

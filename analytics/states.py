@@ -80,7 +80,6 @@ class Origins:
     policy_says: str
     policy_origin: str
     choice_origin: str
-    collector: str
 
 
 def why(facts: Facts, origins: Origins) -> list[Reason]:
@@ -108,7 +107,7 @@ def _reasons(facts: Facts, origins: Origins) -> Iterator[Reason]:
     )
     value = "finished" if facts.finished else "not finished"
     yield Reason("Set-up", value, "set-up", says("setup"))
-    value = origins.collector or "none set"
+    value = "set" if facts.collector else "none set"
     yield Reason("Collector", value, "NMS_COLLECTOR_URL", says("no_collector"))
     unanswered = "not chosen yet" if facts.mode == "opt-in" else "on unless opted out"
     value = {True: "on", False: "off", None: unanswered}[facts.choice]

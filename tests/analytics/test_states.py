@@ -68,7 +68,6 @@ def test_what_decides_is_what_the_verdict_names():
         policy_says="says nothing",
         policy_origin="",
         choice_origin="",
-        collector="",
     )
     rows = {
         "do_not_track": "DO_NOT_TRACK",
