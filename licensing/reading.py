@@ -49,7 +49,7 @@ def license_in(content: bytes) -> Written:
             "too_large",
             "The file is too large for a license. Choose the .jwt file from MyF5.",
             expected="up to 64 KB",
-            found=f"{len(content) // 1024} KB",
+            found=f"more than {MOST_BYTES // 1024} KB",
         )
     content = content.removeprefix(b"\xef\xbb\xbf")
     if smime := _smime(content):
@@ -83,7 +83,10 @@ def _text(content: bytes) -> str:
 def _token(text: str) -> str:
     if not text:
         raise LicenseRejected(
-            "empty", "The file is empty. Choose the .jwt file from MyF5."
+            "empty",
+            "The file is empty. Choose the .jwt file from MyF5.",
+            expected="one .jwt file",
+            found="no text",
         )
     token = "".join(text.split())
     dots = token.count(".")

@@ -77,6 +77,8 @@ def verify(
             "signature",
             "The signature is not valid: the file was changed, or it was not signed by"
             " F5. Download it again from MyF5 and do not open it in a text editor.",
+            expected=f"signed with key {str(header['kid'])[:40]}",
+            found="another signature",
         )
     return _claims(payload, now)
 
@@ -174,6 +176,8 @@ def _decode(part: str) -> bytes:
             "not_a_token",
             "The file is damaged: one of its parts is not base64url. Download it again"
             " from MyF5.",
+            expected="three parts in base64url",
+            found="a damaged part",
         )
     return raw
 

@@ -101,7 +101,10 @@ def test_from_get_started_to_ready(
         assert entitlements.fetch(found.pk, timezone.now)
     expect(page.get_by_text("Ready, done")).to_be_attached()
     expect(page.get_by_text("NGINX instances")).to_be_visible()
-    assert page.get_by_role("heading", name="Entitlements and usage", exact=True).count() == 1
+    assert (
+        page.get_by_role("heading", name="Entitlements and usage", exact=True).count()
+        == 1
+    )
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.wait_for_timeout(1500)
@@ -182,6 +185,49 @@ def test_everything_works_without_javascript(
     expect(page.get_by_text("Nothing was changed.")).to_be_visible()
     page.get_by_role("textbox").fill(make.SUBSCRIPTION)
     page.get_by_role("button", name="Terminate license").click()
+    expect(page.get_by_text("No license yet")).to_be_visible()
+
+
+COVERED = """element => {
+  element.scrollIntoView({block: "center", behavior: "instant"})
+  const box = element.getBoundingClientRect()
+  const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2)
+  return !(top && (element.contains(top) || top.contains(element)))
+}"""
+
+
+@pytest.mark.parametrize("width", [320, 1440])
+def test_no_banner_covers_the_form(visit: Open, today: datetime, width: int) -> None:
+    """With everything that may stand above it: notice, refusal, expired license."""
+    make.license(today - timedelta(days=200), days=50)
+    page = visit(f"{PAGE}/add", width=width)
+    expect(page.get_by_role("link", name="Opt out for all users")).to_be_visible()
+    for _ in range(2):
+        for control in page.locator("main form :is(summary, button, a, textarea)").all():
+            if control.is_visible():
+                assert not control.evaluate(COVERED), control.inner_text()
+        page.locator("details").evaluate_all("all => all.map(one => one.open = true)")
+        page.locator("textarea").fill("no license")
+        page.get_by_role("button", name="Add", exact=True).click()
+        expect(page.get_by_text("This is not a license file")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [320, 1440])
+def test_43580_an_expired_license_is_replaced_or_terminated_on_the_page(
+    visit: Open, today: datetime, tmp_path: Path, width: int
+) -> None:
+    make.license(today - timedelta(days=200), days=50)
+    page = visit(width=width)
+    page.get_by_role("link", name="Replace license").first.click()
+    add(page, chosen(tmp_path, make.token(today, sub="SBX-22222222")))
+    expect(page.get_by_text("License SBX-22222222 replaced the one")).to_be_visible()
+    License.objects.update(ends_at=today - timedelta(days=200))
+    page.reload()
+    expect(page.get_by_text("License expired and grace has ended")).to_be_visible()
+    page.get_by_role("link", name="Terminate").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("SBX-22222222")
+    dialog.get_by_role("button", name="Terminate license").click()
     expect(page.get_by_text("No license yet")).to_be_visible()
 
 
