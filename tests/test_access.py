@@ -78,6 +78,7 @@ PAGES = {
     "ui-license": (VIEWER, "GET"),
     "ui-license-add": (ADMINISTRATOR, "GET POST"),
     "ui-license-history": (VIEWER, "GET"),
+    "ui-license-as-of": (VIEWER, "GET"),
     "license-activation": (VIEWER, "GET"),
     "license-ask-again": (ADMINISTRATOR, "POST"),
     "license-connection": (ADMINISTRATOR, "POST"),
