@@ -58,6 +58,8 @@ def license_story(
     found: License | None, state: State, now: datetime
 ) -> stories.Story | None:
     """Return what is to be said about the license; None when all is well."""
+    if known := licensing.clock_ran_back(found, now):
+        return stories.clock_story(known, now)
     if found and found.kind == License.Kind.SMIME:
         return stories.smime_story(found.subscription_id)
     wrong = found.check_error if found else ""

@@ -118,8 +118,12 @@ API = {
     "GET /modules/licensed": VIEWER,
     "GET /report/device_mode": VIEWER,
     "POST /report/send": OPERATOR,
+    "GET /report/download": OPERATOR,
+    "POST /report/upload": ADMINISTRATOR,
     "GET /userinfo": VIEWER,
 }
+# With the license in it a report is the administrator's alone (tests/usage).
+QUERIES = {"GET /report/download": "?credentials=omit"}
 BODIES = {"PUT /analytics": '{"interactionData": false}'}
 # Browsers and NGINX send reports by themselves; the other says 404 to everything.
 WITHOUT_CSRF = {"csp-report", "nginx-usage", "no-such-call"}
@@ -232,7 +236,7 @@ def call(method: str, path: str, user: User | None, **extra):
         headers["Authorization"] = f"Basic {pair}"
     return Client().generic(
         method,
-        f"/api/platform/v1{path}",
+        f"/api/platform/v1{path}{QUERIES.get(f'{method} {path}', '')}",
         BODIES.get(f"{method} {path}", "{}"),
         "application/json",
         headers=headers,

@@ -44,6 +44,7 @@ def read(
     digest: str,
     jwks: Mapping[str, Any] | None,
     algorithms: Collection[str],
+    files: int = 0,
 ) -> Acknowledgement:
     """Return what an acknowledgement says of one report.
 
@@ -53,11 +54,13 @@ def read(
         digest: The SHA-256 of that report's manifest.
         jwks: The vendor's keys; None when none are at hand: it is then not checked.
         algorithms: Those a signature may have.
+        files: How many files of records the report holds; it must accept them all.
 
     Raises:
         AcknowledgementRefused: It is no ZIP of the allowed form (``not_a_zip``,
             ``unsafe``), its content cannot be read (``content``), it belongs to another
-            report (``other_report``), or its signature does not hold (``signature``).
+            report (``other_report``), its signature does not hold (``signature``), or it
+            accepts less than was sent (``partial``).
 
     Source:
         security.md, T4; decision 8
@@ -80,6 +83,13 @@ def read(
     receipt = found.get("receiptId")
     if not tokens.is_name(receipt):
         _refuse("content", "The acknowledgement names no receipt.")
+    accepted = found.get("accepted", files)
+    if type(accepted) is int and accepted < files:
+        _refuse(
+            "partial",
+            f"The acknowledgement says that {accepted} of {files} files were accepted."
+            " The report stays open; carry it again.",
+        )
     if jwks is None:
         return Acknowledgement(str(receipt), checked=False)
     signature = members.get(_SIGNATURE, b"").decode("ascii", "replace").strip()
@@ -90,6 +100,19 @@ def read(
             " signed by somebody else.",
         )
     return Acknowledgement(str(receipt), checked=True)
+
+
+def named(body: bytes) -> str:
+    """Return the id of the report an acknowledgement says it is for; not checked.
+
+    Empty when it names none: its inside is not known here.
+
+    Raises:
+        AcknowledgementRefused: It is no ZIP of the allowed form.
+    """
+    members = _members(body)
+    said = _object(members[_CONTENT]).get("reportId") if _CONTENT in members else ""
+    return said if isinstance(said, str) else ""
 
 
 def _members(body: bytes) -> dict[str, bytes]:

@@ -67,6 +67,7 @@ def download(
     digest: str,
     jwks: Mapping[str, Any] | None,
     algorithms: Collection[str],
+    files: int = 0,
 ) -> Acknowledged:
     """Return the acknowledgement, when it is one of this report.
 
@@ -74,6 +75,7 @@ def download(
         digest: The SHA-256 of the report's manifest.
         jwks: The vendor's keys; None when none are at hand.
         algorithms: Those a signature may have.
+        files: How many files of records the report holds.
     """
     try:
         said = acknowledgement.read(
@@ -82,6 +84,7 @@ def download(
             digest=digest,
             jwks=jwks,
             algorithms=algorithms,
+            files=files,
         )
     except AcknowledgementRefused as error:
         raise TransientError(error.code, error.sentence, status=answer.status) from None

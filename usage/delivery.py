@@ -258,6 +258,7 @@ def _fetch(call: Call) -> bool:
             digest=report.digest,
             jwks=key_set().jwks,
             algorithms=settings.NMS_JWT_ALGORITHMS,
+            files=1 if report.record_count else 0,
         ),
         deadline=DEADLINE,
         limit=answers.LARGEST,

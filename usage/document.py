@@ -135,6 +135,29 @@ def read(archive: bytes) -> Document:
         return Document(archive, opened.read(MANIFEST), records or canonical([]))
 
 
+def with_credentials(archive: bytes, token: str) -> bytes:
+    """Return a report with the license beside its records, for the vendor's scripts.
+
+    The result is a credential: hand it to an administrator, and store it nowhere.
+
+    Source:
+        protocol.md 4.4: ``<anything>/<token-dir>/jwt.txt``
+    """
+    packed = io.BytesIO(archive)
+    folder = hashlib.sha256(token.encode()).hexdigest()[:16]
+    with zipfile.ZipFile(packed, "a") as opened:
+        for name in opened.namelist():
+            folder = name.split("/")[1] if name.count("/") == 2 else folder
+        opened.writestr(_entry(f"usage/{folder}/jwt.txt"), f"{token}\n")
+    return packed.getvalue()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _DATE)
+    entry.create_system, entry.external_attr = 3, 0o600 << 16
+    return entry
+
+
 def _pretty(content: bytes) -> str:
     return json.dumps(json.loads(content), indent=2, ensure_ascii=False)
 
@@ -174,7 +197,5 @@ def _zip(files: dict[str, bytes]) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, body in files.items():
-            entry = zipfile.ZipInfo(name, _DATE)
-            entry.create_system, entry.external_attr = 3, 0o600 << 16
-            archive.writestr(entry, body, zipfile.ZIP_DEFLATED, compresslevel=6)
+            archive.writestr(_entry(name), body, zipfile.ZIP_DEFLATED, compresslevel=6)
     return packed.getvalue()

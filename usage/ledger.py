@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from common.templatetags.nms import byte_size
+from common import setup
 from egress.models import Attempt, Gate, Pause
 from usage import catalog, delivery
 from usage.models import Report, Total
 
 SHOWN_FOR = timedelta(minutes=10)  # an ended report beside the button that sent it
 SLOW_AFTER = timedelta(seconds=60)
-REPORT_WITHIN = timedelta(days=180)  # of the last accepted one
 LISTED = 100
 STATUSES = {
     "waiting": ("Waiting", "info"),
@@ -20,6 +20,7 @@ STATUSES = {
     "checking": ("Being checked", "info"),
     "accepted": ("Accepted", "ok"),
     "refused": ("Refused", "bad"),
+    "replaced": ("Replaced", ""),
 }
 CALLS = {
     "usage": "Upload",
@@ -40,7 +41,7 @@ class Row:
         if self.report.accepted_at:
             return "accepted"
         if self.report.dead_at:
-            return "refused"
+            return "replaced" if self.report.replaced else "refused"
         if self.report.status_id:
             return "checking"
         return "retrying" if self.report.attempts or self.report.crashes else "waiting"
@@ -57,7 +58,9 @@ class Row:
 
     @property
     def how(self) -> str:
-        """Return whether a person asked for the report."""
+        """Return whether a person asked for the report, or carried it."""
+        if self.report.carried_at and not self.report.uploaded_at:
+            return "By hand"
         return "Manual" if self.report.selected_at else "Automatic"
 
     @property
@@ -139,14 +142,12 @@ def summary(days: int, now: datetime) -> dict[str, object]:
 
 
 def report_by() -> date | None:
-    """Return the day before which F5 wants the next report; None before the first.
-
-    Source:
-        ux.md 4.5d: 180 days after the last accepted report
-    """
+    """Return the last day for the next report; None when F5 names none."""
     last = last_accepted()
-    return (
-        (last.accepted_at + REPORT_WITHIN).date() if last and last.accepted_at else None
+    return states.report_by(
+        last.accepted_at if last else None,
+        licensing.activated_at(),
+        disconnected=setup.operation_mode() == "disconnected",
     )
 
 

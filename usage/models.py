@@ -183,8 +183,12 @@ class Report(models.Model):
     receipt = models.CharField(max_length=200, blank=True)
     acknowledgement = models.BinaryField(default=bytes)
     acknowledgement_checked = models.BooleanField(default=False)  # its signature holds
+    acknowledged_by = models.CharField(max_length=150, blank=True)  # by hand
+    carried_at = models.DateTimeField(null=True)  # last given out to be carried
+    carried_by = models.CharField(max_length=150, blank=True)
     dead_at = models.DateTimeField(null=True)
     dead_reason = models.CharField(max_length=300, blank=True)
+    replaced = models.BooleanField(default=False)  # dead: a later one holds its usage
 
     objects = Reports.as_manager()
 

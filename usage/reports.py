@@ -41,8 +41,14 @@ class Outcome:
     done: str
 
 
-def refusal(standing: licensing.Standing) -> ReportRefused | None:
-    """Return why no report can be made under this license now; None when it can."""
+def refusal(
+    standing: licensing.Standing, *, by_hand: bool = False
+) -> ReportRefused | None:
+    """Return why no report can be made under this license now; None when it can.
+
+    Args:
+        by_hand: It is to be carried, which goes in disconnected mode too.
+    """
     found, state = standing.license, standing.state
     if setup.finished_at() is None:
         return ReportRefused("setup", "Finish set-up first; then usage can be sent.")
@@ -58,7 +64,7 @@ def refusal(standing: licensing.Standing) -> ReportRefused | None:
             "An S/MIME license cannot carry a usage report. Replace it with the JSON"
             " Web Token from MyF5. Usage is counted meanwhile.",
         )
-    if setup.operation_mode() == "disconnected":
+    if not by_hand and setup.operation_mode() == "disconnected":
         return ReportRefused(
             "disconnected",
             "This server is disconnected, so usage cannot be sent from here. Reports"
@@ -122,6 +128,39 @@ def send(
     return Outcome(report, "selected" if waiting else "built")
 
 
+def carry(*, by: str, via: str, now: datetime) -> Report:
+    """Return the open report to be carried by hand; build one when something is new.
+
+    Asking again gives the same report until something new was counted: a later one
+    then takes its place and holds its usage too. A report that is on its way by itself
+    stays as it is.
+
+    Args:
+        by: User name of who asks.
+        via: One of ``common.models.Via``.
+
+    Raises:
+        ReportRefused: None can be made now; nothing was changed.
+    """
+    standing = licensing.standing(now)
+    if refused := refusal(standing, by_hand=True):
+        raise refused
+    today = now.astimezone(UTC).date()
+    found = changes.since_last_report(now, today)
+    with transaction.atomic():
+        _lock()
+        waiting = _open(standing, now)
+        found = _still(found, now, today)
+        if waiting and (_on_its_way(waiting) or not found.counts):
+            return waiting
+        if waiting:
+            _replace(waiting, now)
+            found = changes.since_last_report(now, today)
+        report = _store(found, standing, by=by, via=via, now=now)
+    choices.remember_sealed(now)
+    return report
+
+
 def build_due(now: datetime) -> Report | None:
     """Build the daily report when its time has come; None when it has not.
 
@@ -161,7 +200,7 @@ def preview(now: datetime) -> Document:
         ReportRefused: None can be made now.
     """
     standing = licensing.standing(now)
-    if refused := refusal(standing):
+    if refused := refusal(standing, by_hand=True):
         raise refused
     found = changes.since_last_report(now, now.astimezone(UTC).date())
     return _document(NOBODY_YET, found, standing)
@@ -239,6 +278,16 @@ def _open(standing: licensing.Standing, now: datetime) -> Report | None:
 
 def _close(reports: Reports, reason: str, now: datetime) -> None:
     reports.update(dead_at=now, dead_reason=reason, lease=None, leased_until=None)
+
+
+def _on_its_way(report: Report) -> bool:
+    return bool(report.lease or report.status_id or report.selected_at)
+
+
+def _replace(report: Report, now: datetime) -> None:
+    mine = Report.objects.open().filter(pk=report.pk)
+    mine.update(replaced=True)
+    _close(mine, "A later report took its place and holds its usage too.", now)
 
 
 def _still(found: Changes, now: datetime, last: date) -> Changes:
