@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from django.utils import timezone
 
-from nms_admin import lifecycle  # noqa: F401  (listens to Celery's signals)
+from nms_admin import (
+    lifecycle,  # noqa: F401  (listens to Celery's signals)
+    side_checks,
+)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nms_admin.settings")
 
@@ -74,3 +78,18 @@ def obey_policy() -> None:
     from nms_admin import policy_file  # its models need the apps, loaded by then
 
     policy_file.obey(timezone.now())
+
+
+@signals.worker_process_init.connect
+def _watch(**_: Any) -> None:
+    side_checks.watch()
+
+
+@signals.task_prerun.connect
+def _begins(**_: Any) -> None:
+    side_checks.task_begins()
+
+
+@signals.task_postrun.connect
+def _ends(**_: Any) -> None:
+    side_checks.task_ends()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -29,7 +29,9 @@ PILLS = {
     "running": ("info", "Checking"),
 }
 ENDED = ("", "Not run")
+WAITING = ("info", "Waiting")
 GOING = ("waiting", "running")
+LATE = timedelta(seconds=2)
 LATELY = 200
 
 
@@ -124,11 +126,13 @@ def _run(found: CheckRun, now: datetime) -> dict[str, Any]:
     count = sum(len(one["steps"]) for one in found.results)
     failed = [one for one in targets if one["verdict"] == "failed"]
     wrong = [step for one in found.results for step in one["steps"] if step["code"]]
+    late = state == "waiting" and now - found.asked_at >= LATE
     return {
         "row": found,
         "state": state,
         "going": state in GOING,
-        "key": f"{found.pk}-{state}-{count}",
+        "late": late,
+        "key": f"{found.pk}-{state}-{late:d}-{count}",
         "targets": targets,
         "failed": len(failed),
         "wrong": list({step["happened"]: step for step in wrong}.values()),
@@ -145,7 +149,9 @@ def _target(result: dict[str, Any], state: str) -> dict[str, Any]:
     steps += [{"name": n, "state": "not_run", "found": "Not run"} for n in to_come]
     if to_come and state == "running":
         steps[-len(to_come)] |= {"state": "running", "found": "Running"}
-    pill = ENDED if to_come and state not in GOING else PILLS[verdict]
+    pill = PILLS[verdict]
+    if to_come and state != "running":
+        pill = WAITING if state == "waiting" else ENDED
     return {**result, "steps": steps, "verdict": verdict, "pill": pill}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from audit.models import Record
 from egress import checks, destinations, firewall, gate, tasks
 from egress.errors import TransientError
 from egress.models import CheckRun
-from nms_admin import setup_code
+from nms_admin import setup_code, side_checks
 from sandbox.faults import parse_rules
 from sandbox.server import Sandbox
 from tests.conftest import PASSWORD
@@ -65,7 +66,7 @@ def test_run_checks_is_asked_in_the_page_and_run_by_a_worker(
     with connections() as seen:
         assert client.post(f"{PAGE}/run")["Location"] == PAGE
     assert seen == []
-    assert "Checking" in text(client.get(PAGE))
+    assert "Waiting" in text(client.get(PAGE))
     assert work() == 1
     page = text(client.get(PAGE))
     assert page.count("Reachable") == 2
@@ -96,6 +97,33 @@ def test_checks_run_once_however_many_workers_take_them(otto, signed_in, vendor)
     assert sorted(ran) == [False, False, True]
     assert work() == 0
     assert len(vendor.store.arrivals()) == 2
+
+
+@pytest.mark.both_databases
+@pytest.mark.django_db(transaction=True)
+def test_checks_run_beside_a_task_that_waits_for_an_answer(otto, signed_in, vendor):
+    side_checks.watch()
+    side_checks.task_begins()
+    try:
+        signed_in(otto).post(f"{PAGE}/run")
+        end = time.monotonic() + 20
+        while time.monotonic() < end and not CheckRun.objects.get().finished_at:
+            time.sleep(0.1)
+    finally:
+        side_checks.task_ends()
+    assert checks.state(CheckRun.objects.get(), timezone.now()) == "finished"
+    assert work() == 0
+    assert [one.method for one in vendor.store.arrivals()] == ["HEAD", "HEAD"]
+
+
+def test_checks_that_wait_longer_say_what_for(otto, signed_in, vendor) -> None:
+    client = signed_in(otto)
+    client.post(f"{PAGE}/run")
+    assert "The checks wait" not in text(client.get(PAGE))
+    with time_machine.travel(timezone.now() + timedelta(seconds=2)):
+        page = text(client.get(PAGE))
+    assert "The checks wait for the process integrations" in page
+    assert "manage.py doctor" in page
 
 
 def test_asking_twice_asks_once(otto, signed_in, vendor) -> None:
