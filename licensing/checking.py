@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date, datetime
+from urllib.parse import urlsplit
 
 import structlog
 from django.conf import settings
@@ -89,12 +90,31 @@ def _verified(text: str, added: License, now: datetime) -> tokens.LicenseClaims:
     """Return the claims; without any key set the license is stored as waiting."""
     keys = key_set()
     jku, algorithms = settings.NMS_JWKS_URL, settings.NMS_JWT_ALGORITHMS
-    if keys.jwks is None:
+    try:
         tokens.check_header(text, jku=jku, algorithms=algorithms)
+    except LicenseRejected as error:
+        raise _of_another_sandbox(error) or error from None
+    if keys.jwks is None:
         return tokens.peek(text, now=now)
     claims = tokens.verify(text, keys.jwks, jku=jku, algorithms=algorithms, now=now)
     added.checked_at = now
     return claims
+
+
+def _of_another_sandbox(error: LicenseRejected) -> LicenseRejected | None:
+    """Return what to do when a sandbox license was made for another port; else None."""
+    there, here = urlsplit(error.found).netloc, urlsplit(error.expected).netloc
+    local = there.startswith("localhost:") and here.startswith("localhost:")
+    if not settings.SANDBOX or error.code != "wrong_jku" or there == here or not local:
+        return None
+    return LicenseRejected(
+        error.code,
+        f"This license was made for the test receiver at {there}; this console's is"
+        f" {here}. Make one with: NMS_SANDBOX_PORT={here.partition(':')[2]}"
+        " .venv/bin/python manage.py sandbox_license",
+        expected=error.expected,
+        found=error.found,
+    )
 
 
 @sensitive_variables("text")

@@ -27,11 +27,17 @@ class Reader:
 
     def __init__(self) -> None:
         self._env = FileAwareEnv(prefix="NMS_")
+        self._running: Mapping[str, str] = {}
+
+    def follow(self, running: Mapping[str, str]) -> None:
+        """Take these values, by name without prefix, where the environment has none."""
+        self._running = running
 
     def text(self, name: str, default: str = "") -> str:
         """Return the value without surrounding white space."""
         try:
-            return str(self._env.str(name, default)).strip()
+            value = self._env.str(name, self._running.get(name, default))
+            return str(value).strip()
         except (EnvError, OSError, ValueError) as error:
             raise ImproperlyConfigured(f"NMS_{name}: {error}") from error
 

@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from kombu.transport import TRANSPORT_ALIASES
 
-from nms_admin import logs
+from nms_admin import logs, serving
 from nms_admin.env import Reader, documented_proxy, kept_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -27,6 +27,7 @@ SANDBOX = NMS_F5_MODE == "sandbox"
 NMS_DATA_DIR = Path(
     read.text("DATA_DIR", str(BASE_DIR / "var" / NMS_F5_MODE))
 ).absolute()
+read.follow(serving.in_force(NMS_DATA_DIR))
 NMS_SECRET_KEY = read.text("SECRET_KEY") or kept_secret(NMS_DATA_DIR / "secret.key")
 SECRET_KEY = NMS_SECRET_KEY
 NMS_SEAL_KEYS_FILE = Path(

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from common.models import Via
 from licensing import services
+from licensing.errors import LicenseRejected
 from licensing.states import State
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +42,21 @@ def test_what_it_prints_is_a_valid_license_here(printed):
     state = added(printed())
     assert (state.phase, state.days_left) == ("valid", 365)
     assert services.current().subscription_id.startswith("SBX-")
+
+
+def test_one_for_another_sandbox_is_refused_with_the_command_for_this_one(
+    printed, settings
+):
+    token = printed()
+    settings.NMS_JWKS_URL = "http://localhost:8101/ee/v1/keys/jwks"
+    with pytest.raises(LicenseRejected) as refused:
+        added(token)
+    assert refused.value.code == "wrong_jku"
+    assert refused.value.sentence == (
+        "This license was made for the test receiver at localhost:8001; this console's"
+        " is localhost:8101. Make one with: NMS_SANDBOX_PORT=8101 .venv/bin/python"
+        " manage.py sandbox_license"
+    )
 
 
 def test_a_trial_of_some_days_can_be_asked_for(printed):

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from common import locks
 from dataplanes import address
-from nms_admin import setup_code, start_up, supervisor
+from nms_admin import serving, setup_code, start_up, supervisor
 from nms_admin.checks import TAG
 from nms_admin.processes import Process, all_processes
 
@@ -35,6 +35,7 @@ class Command(BaseCommand):
         _refuse_unbuilt()
         call_command("migrate", verbosity=0, interactive=False)
         start_up.prepare(timezone.now())
+        serving.remember(settings.NMS_DATA_DIR, os.environ)
         processes = all_processes()
         self._greet(processes)
         connections.close_all()
@@ -71,7 +72,7 @@ class Command(BaseCommand):
 def _lock(folder: Path) -> IO[str]:
     """Hold the data folder for this console, or refuse."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = (folder / "serve.lock").open("a+")
+    file = (folder / serving.LOCK).open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
