@@ -10,6 +10,7 @@ from datetime import datetime
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Min
 from django.views.decorators.debug import sensitive_variables
 
 from audit import services as audit
@@ -66,6 +67,24 @@ def current() -> License | None:
 def history() -> list[License]:
     """Return every license ever applied, newest first."""
     return list(License.objects.defer("sealed"))
+
+
+def activated_at() -> datetime | None:
+    """Return when the subscription in force was first added; None without a license."""
+    found = current()
+    if found is None:
+        return None
+    same = License.objects.filter(subscription_id=found.subscription_id)
+    first: datetime | None = same.aggregate(at=Min("applied_at"))["at"]
+    return first
+
+
+def clock_ran_back(found: License | None, now: datetime) -> datetime | None:
+    """Return what was noted on a license later than this clock shows; else None."""
+    if found is None:
+        return None
+    noted = (found.applied_at, found.checked_at, found.entitlements_at)
+    return states.ran_back(now, noted)
 
 
 def state(now: datetime) -> State:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 GRACE = timedelta(days=90)
 TRIAL = timedelta(days=30)
 PROVISIONAL = timedelta(days=90)
+REPORT_WITHIN = timedelta(days=180)  # of the last accepted report
+FIRST_REPORT_WITHIN = timedelta(days=90)  # of a disconnected activation
+CLOCK_LEEWAY = timedelta(minutes=5)
 WARN_DAYS = (7, 30, 60)
 TRIAL_TYPES = ("eval", "trial")
 
@@ -75,7 +79,9 @@ def state_at(
         return NONE
     provisional = not facts.checked and not facts.smime
     may_go_on = disconnected and not facts.refused
-    if provisional and not (may_go_on and now < facts.applied_at + PROVISIONAL):
+    if provisional and not (
+        may_go_on and now < facts.applied_at.astimezone(UTC) + PROVISIONAL
+    ):
         return State(phase="waiting", activation="INITIALIZE_ACTIVATION_COMPLETE")
     trial = facts.order_type in TRIAL_TYPES
     ends_on = _last_day(facts, trial=trial)
@@ -113,9 +119,38 @@ def state_at(
     )
 
 
+def report_by(
+    accepted_at: datetime | None, activated_at: datetime | None, *, disconnected: bool
+) -> date | None:
+    """Return the last day, UTC, for the next usage report; None when none is named.
+
+    Args:
+        accepted_at: When the last report was accepted; None before the first.
+        activated_at: When the subscription was first added here.
+        disconnected: Whether the operation mode is disconnected.
+
+    Source:
+        decisions 12 and ux.md 4.5d
+    """
+    if accepted_at:
+        return (accepted_at.astimezone(UTC) + REPORT_WITHIN).date()
+    if disconnected and activated_at:
+        return (activated_at.astimezone(UTC) + FIRST_REPORT_WITHIN).date()
+    return None
+
+
+def ran_back(now: datetime, moments: Iterable[datetime | None]) -> datetime | None:
+    """Return the latest moment that was known already and lies ahead of the clock.
+
+    A clock that ran back is told, and ends nothing: dates count as it shows them.
+    """
+    latest = max((at for at in moments if at), default=now)
+    return latest if latest > now + CLOCK_LEEWAY else None
+
+
 def _last_day(facts: Facts, *, trial: bool) -> date | None:
     """Return the last day of validity; the latest day there is when it is beyond."""
     ends = [facts.ends_at] if facts.ends_at else []
     if trial:
-        ends.append(facts.applied_at + TRIAL)
+        ends.append(facts.applied_at.astimezone(UTC) + TRIAL)
     return min(ends).astimezone(UTC).date() if ends else None

@@ -115,6 +115,18 @@ def story(state: State, *, check_error: str = "", no_keys: str = "") -> Story | 
     return None
 
 
+def clock_story(known: datetime, now: datetime) -> Story:
+    """Return what to know when this server's clock shows less than it did before."""
+    return Story(
+        "warn",
+        "The clock of this server ran back",
+        f"It shows {_moment(now)}, and this license was used at {_moment(known)}"
+        " already. Nothing is locked; the dates on this page follow the clock. Set it,"
+        " by NTP for example.",
+        replaces=False,
+    )
+
+
 def key_story(ends: tuple[datetime, str] | None, now: datetime) -> Story | None:
     """Return what to know about the key whose certificate ends first, 90 days before.
 
@@ -199,6 +211,10 @@ def _asking(fetched: bool, error: str, host: str) -> Step:
 
 def _day(day: date | None) -> str:
     return f"{day:%d %b %Y}".removeprefix("0") if day else ""
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%d %b %Y, %H:%M UTC}".removeprefix("0")
 
 
 def _when(days: int | None) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from common.templatetags.nms import byte_size
 from common import setup
+from common.templatetags.nms import byte_size
 from egress.models import Attempt, Gate, Pause
+from licensing import services as licensing
+from licensing import states
 from usage import catalog, delivery
 from usage.models import Report, Total
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from licensing.states import NONE, Facts, state_at
+from licensing.states import NONE, Facts, ran_back, report_by, state_at
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
@@ -229,3 +231,90 @@ def test_every_state_fits_together(found, now, disconnected):
     assert not state.provisional or disconnected
     assert not (state.trial and state.phase == "grace")
     assert (state.starts_at is not None) == (state.phase == "not_yet_valid")
+
+
+@settings(max_examples=150, deadline=None)
+@given(any_facts, st.lists(moments, min_size=2, max_size=6))
+def test_within_a_phase_the_days_only_grow_fewer_and_warnings_sharper(found, times):
+    seen = [state_at(found, now) for now in sorted(times)]
+    for before, after in pairwise(seen):
+        if before.phase != after.phase:
+            continue
+        assert (after.days_left or 0) <= (before.days_left or 0)
+        if before.warn_stage:
+            assert after.warn_stage
+            assert after.warn_stage <= before.warn_stage
+
+
+@settings(max_examples=150, deadline=None)
+@given(any_facts, moments, moments, moments)
+def test_a_later_end_is_never_worse(found, now, one, other):
+    early, late = (replace(found, ends_at=end) for end in sorted((one, other)))
+    phases = [ORDER.index(state_at(facts, now).phase) for facts in (early, late)]
+    assert phases[0] >= phases[1]
+
+
+@settings(max_examples=150, deadline=None)
+@given(any_facts, moments, st.timezones())
+def test_the_zone_of_whoever_asks_never_matters(found, now, zone):
+    assert state_at(found, now.astimezone(zone)) == state_at(found, now)
+
+
+@pytest.mark.parametrize("order_type", ["eval", "paid"])
+def test_thirty_and_ninety_days_are_counted_in_utc_over_a_changed_clock(order_type):
+    added = at("2026-10-20T04:30").astimezone(ZoneInfo("America/New_York"))
+    local = facts(order_type=order_type, applied_at=added, checked=order_type == "eval")
+    utc = replace(local, applied_at=added.astimezone(UTC))
+    for days in (29, 30, 31, 89, 90, 91):
+        for hours in (-1, 0, 1):
+            now = added.astimezone(UTC) + days * DAY + timedelta(hours=hours)
+            for disconnected in (True, False):
+                there = state_at(local, now, disconnected=disconnected)
+                assert there == state_at(utc, now, disconnected=disconnected)
+
+
+# The usage report, and the clock
+
+
+@pytest.mark.parametrize(
+    ("accepted", "day"),
+    [
+        ("2026-11-23T00:00", "2027-05-22"),
+        ("2026-11-23T23:59:59", "2027-05-22"),
+        ("2027-09-02T12:00", "2028-02-29"),
+        ("2027-09-03T12:00", "2028-03-01"),
+        ("2026-09-30T12:00", "2027-03-29"),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/New_York"])
+def test_the_next_report_is_wanted_180_days_after_the_last_accepted(
+    accepted, day, zone
+):
+    moment = at(accepted).astimezone(ZoneInfo(zone))
+    for disconnected in (True, False):
+        found = report_by(moment, ENDS, disconnected=disconnected)
+        assert found == date.fromisoformat(day)
+
+
+def test_a_first_disconnected_activation_has_90_days_to_report():
+    added = at("2026-11-23T23:30")
+    assert report_by(None, added, disconnected=True) == date(2027, 2, 21)
+    assert report_by(None, added, disconnected=False) is None
+    assert report_by(None, None, disconnected=True) is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(moments, moments)
+def test_a_later_acceptance_never_asks_for_an_earlier_report(one, other):
+    days = [
+        report_by(moment, None, disconnected=False) for moment in sorted((one, other))
+    ]
+    assert days == sorted(days)
+
+
+def test_only_a_clock_that_ran_back_more_than_five_minutes_is_told():
+    noted = [ENDS, None, ENDS - DAY]
+    assert ran_back(ENDS - timedelta(minutes=5), noted) is None
+    assert ran_back(ENDS - timedelta(minutes=5, seconds=1), noted) == ENDS
+    assert ran_back(ENDS + DAY, noted) is None
+    assert ran_back(ENDS, []) is None

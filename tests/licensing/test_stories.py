@@ -152,7 +152,8 @@ def test_the_steps_of_a_new_license_follow_what_happened(
 
 
 @pytest.mark.parametrize(
-    ("days", "kind", "words"), [(91, "", ""), (90, "info", "ends"), (0, "warn", "ended")]
+    ("days", "kind", "words"),
+    [(91, "", ""), (90, "info", "ends"), (0, "warn", "ended")],
 )
 def test_the_end_of_the_keys_certificate_is_named_90_days_before(days, kind, words):
     said = stories.key_story((NOW + days * DAY, "v1"), NOW)
