@@ -48,7 +48,7 @@ from licensing.errors import (
 )
 from licensing.models import License
 from licensing.reading import MOST_BYTES
-from nms_admin import license_keys, people, usage_page
+from nms_admin import license_keys, notices, people, usage_page
 from nms_admin.attention import license_story
 from nms_admin.license_tabs import tabs
 from telemetry import services as telemetry
@@ -210,7 +210,7 @@ def activation(request: HtmxRequest) -> HttpResponse:
 @administrator_required
 @require_POST
 def ask_again(request: HtmxRequest) -> HttpResponse:
-    """Ask for the entitlements now, also after a refusal."""
+    """Ask for the missing key or the entitlements now, also after a refusal."""
     found = licensing.current()
     if refresh.missing(found):
         refresh.try_again(timezone.now())
@@ -237,6 +237,7 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
         "state": state,
         "pill": {"kind": kind, "text": word},
         "story": license_story(found, state, now),
+        **notices.on_license(request.user, state, now),
         "hold": stories.HOLDS.get(terms.hold or "", ""),
         "connection": {"on": connection.says(choice), "row": choice},
         "locked": locks.holding(locks.TELEMETRY, connection.says(choice)),
