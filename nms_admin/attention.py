@@ -8,16 +8,20 @@ from datetime import datetime, timedelta
 from django.urls import reverse
 
 from audit import checking
+from common.access import may
+from common.roles import Role
 from egress.models import Gate, Pause
 from licensing import services as licensing
 from licensing import stories
 from licensing.keys import key_set
 from licensing.models import License
 from licensing.states import State
-from nms_admin import license_keys
+from nms_admin import license_keys, notices
+from nms_admin.models import User
 from telemetry.delivery import DESTINATION
 from telemetry.models import Batch, ProcessRun
 from usage import delivery as usage
+from usage import ledger
 from usage.models import Report
 
 ALIVE_FOR = timedelta(minutes=3)
@@ -33,12 +37,22 @@ class Note:
     body: str
     url: str
     label: str
+    stage: str = ""  # of a staged notice: administrators only, and they may hide it
 
 
-def notes(standing: licensing.Standing, now: datetime) -> list[Note]:
-    """Return what needs attention now, the gravest first; empty when nothing does."""
+def notes(
+    standing: licensing.Standing, now: datetime, user: User | None = None
+) -> list[Note]:
+    """Return what needs attention now, the gravest first; empty when nothing does.
+
+    Args:
+        standing: The license and how it stands.
+        now: The moment.
+        user: Who looks; staged notices are for administrators who did not hide them.
+    """
     found = [
-        *_license(standing, now),
+        *(n for n in _license(standing, now) if _wanted(n.stage, user, now)),
+        *(n for n in _due(now) if _wanted(n.stage, user, now)),
         *_delivery(),
         *_reports(),
         *_processes(now),
@@ -78,7 +92,22 @@ def _license(standing: licensing.Standing, now: datetime) -> list[Note]:
     story = license_story(standing.license, standing.state, now)
     if story is None:
         return []
-    return [Note(story.kind, story.title, story.body, url, "View license")]
+    stage = notices.license_stage(standing.state)
+    return [Note(story.kind, story.title, story.body, url, "View license", stage)]
+
+
+def _due(now: datetime) -> list[Note]:
+    said = notices.report_notice(ledger.report_by(), now)
+    if said is None:
+        return []
+    url = reverse("ui-license")
+    return [Note(said.kind, said.title, said.body, url, "View license", said.stage)]
+
+
+def _wanted(stage: str, user: User | None, now: datetime) -> bool:
+    if not stage or user is None:
+        return True
+    return may(user, Role.ADMINISTRATOR) and stage not in notices.snoozed(user, now)
 
 
 def _delivery() -> list[Note]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from nms_admin import as_of, license_page, usage_page
+from nms_admin import as_of, license_page, notices, usage_page
 
 PAGE = "ui/settings/license"
 REPORTS = f"{PAGE}/reports"
@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{PAGE}/add", license_page.add, name="ui-license-add"),
     path(f"{PAGE}/history", license_page.history, name="ui-license-history"),
     path(f"{PAGE}/as-of", as_of.page, name="ui-license-as-of"),
+    path(f"{PAGE}/notices/hide", notices.hide, name="license-notice-hide"),
     path(f"{PAGE}/activation", license_page.activation, name="license-activation"),
     path(
         f"{PAGE}/activation/again",

@@ -52,6 +52,19 @@ class Session(AbstractBaseSession):
         return hashlib.sha256(self.session_key.encode()).hexdigest()[:16]
 
 
+class Snooze(models.Model):
+    """One user does not want to see one stage of a notice for a while."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE)
+    stage = models.CharField(max_length=40)
+    until = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "stage"], name="one_snooze_a_stage")
+        ]
+
+
 class Message(models.Model):
     """One task waiting in the built-in broker; deleted when it is acknowledged."""
 

@@ -14,6 +14,7 @@ from analytics import services as analytics
 from audit.models import Record
 from common.access import public, sign_in_required
 from common.api import compact
+from common.http import HtmxRequest
 from licensing import services as licensing
 from nms_admin import activity, attention
 from nms_admin.api import api
@@ -33,14 +34,14 @@ def front_door(_request: HttpRequest) -> HttpResponse:
 
 @sign_in_required
 @require_safe
-def overview(request: HttpRequest) -> HttpResponse:
+def overview(request: HtmxRequest) -> HttpResponse:
     """Show the state of license, delivery and choices, and what was done last."""
     now = timezone.now()
     standing = licensing.standing(now)
     context: dict[str, Any] = {
         "now": now,
         "license": attention.license_stat(standing),
-        "notes": attention.notes(standing, now),
+        "notes": attention.notes(standing, now, request.user),
         "connection_on": licensing.connection_on(),
         "waiting": telemetry.waiting(now, standing.terms),
         "last_accepted": _last_accepted(),

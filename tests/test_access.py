@@ -79,6 +79,7 @@ PAGES = {
     "ui-license-add": (ADMINISTRATOR, "GET POST"),
     "ui-license-history": (VIEWER, "GET"),
     "ui-license-as-of": (VIEWER, "GET"),
+    "license-notice-hide": (ADMINISTRATOR, "POST"),
     "license-activation": (VIEWER, "GET"),
     "license-ask-again": (ADMINISTRATOR, "POST"),
     "license-connection": (ADMINISTRATOR, "POST"),
