@@ -30,7 +30,6 @@ class Change:
     """Something that happens at the beginning of a UTC day."""
 
     day: date
-    kind: str  # "info", "warn" or "bad"
     text: str
 
     @property
@@ -104,25 +103,22 @@ def changes(state: State, report_by: date | None) -> list[Change]:
     found = []
     if state.starts_at:
         found.append(
-            Change(
-                state.starts_at.astimezone(UTC).date(), "info", "The license starts."
-            )
+            Change(state.starts_at.astimezone(UTC).date(), "The license starts.")
         )
     if state.ends_on and state.grace_ends_on:
         for days in WARN_DAYS:
-            kind = "info" if days == 60 else "warn"
             text = f"Administrators are warned: {days} days left."
-            found.append(Change(state.ends_on - days * DAY, kind, text))
+            found.append(Change(state.ends_on - days * DAY, text))
         if not state.trial:
             text = "The license has expired, grace begins. Everything goes on."
-            found.append(Change(state.ends_on + DAY, "warn", text))
+            found.append(Change(state.ends_on + DAY, text))
         text = "Events are held until a new license is added. Nothing else stops."
-        found.append(Change(state.grace_ends_on + DAY, "bad", text))
+        found.append(Change(state.grace_ends_on + DAY, text))
     if report_by:
         for days in REPORT_WARN_DAYS:
             text = f"Administrators are warned: {days} days to report usage."
-            found.append(Change(report_by - days * DAY, "warn", text))
-        found.append(Change(report_by, "bad", "The next usage report is due."))
+            found.append(Change(report_by - days * DAY, text))
+        found.append(Change(report_by, "The next usage report is due."))
     return sorted(found, key=lambda change: change.day)
 
 

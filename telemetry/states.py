@@ -67,7 +67,7 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     yield Reason("Choice", value, facts.choice_origin, says)
     value = "finished" if facts.finished else "not finished"
     yield Reason("Set-up", value, "set-up", _no(not facts.finished))
-    value = "there" if facts.licensed else "none yet"
+    value = "added" if facts.licensed else "none yet"
     yield Reason("License", value, "Settings > License", _no(not facts.licensed))
     value = "connected" if facts.connected else "disconnected"
     yield Reason("Operation mode", value, facts.mode_origin, _no(not facts.connected))

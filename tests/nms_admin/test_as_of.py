@@ -50,6 +50,15 @@ def test_a_trial_has_no_grace():
     assert not any("grace" in change.text for change in said)
 
 
+def test_a_license_that_did_not_start_names_the_day():
+    state = state_at(
+        facts(not_before=datetime(2026, 12, 1, 8, tzinfo=UTC)),
+        datetime(2026, 11, 23, tzinfo=UTC),
+    )
+    (start,) = as_of.changes(state, None)
+    assert (start.day, start.text) == (date(2026, 12, 1), "The license starts.")
+
+
 def test_a_report_is_due_with_two_warnings_before():
     days = [c.day.isoformat() for c in as_of.changes(states.NONE, date(2027, 5, 22))]
     assert days == ["2027-04-22", "2027-05-15", "2027-05-22"]
