@@ -13,16 +13,18 @@ _SETTINGS = {
     "entitlements": "NMS_ENTITLEMENTS_URL",
     "keys": "NMS_JWKS_URL",
     "usage": "NMS_F5_API_URL",
+    "terminate": "NMS_TERMINATE_URL",
 }
 LABELS = {
     "telemetry": "Telemetry events",
     "entitlements": "Entitlements",
     "keys": "License keys",
     "usage": "Usage reports",
+    "terminate": "Notices of termination",
 }
 SECURE = "secure-api"
 LIVE_HOSTS = ("product.apis.f5.com", "product-s.apis.f5.com")
-_OVERRIDES = ("telemetry", "entitlements", "keys")
+_OVERRIDES = ("telemetry", "entitlements", "keys", "terminate")
 _PATHS = {"usage": "/entitlements/telemetry/bulk"}  # after the address of the setting
 
 

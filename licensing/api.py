@@ -21,7 +21,7 @@ from common.api import Refused, api_needs
 from common.models import Via
 from common.roles import Role
 from egress.models import Attempt
-from licensing import connection, services, tasks
+from licensing import connection, services, tasks, terminate_notice
 from licensing.errors import (
     AlreadyLicensed,
     ConnectionLocked,
@@ -89,12 +89,17 @@ def change_license(request: HttpRequest, telemetry: str = "") -> dict[str, Any]:
 
 @router.delete("/license", response={202: dict[str, Any]})
 @api_needs(Role.ADMINISTRATOR)
-def end_license(request: HttpRequest) -> Status[dict[str, Any]]:
-    """Terminate the license in force."""
+def end_license(request: HttpRequest, notify: str = "") -> Status[dict[str, Any]]:
+    """Terminate the license in force; notify=true tells the vendor, by a worker."""
     found, now = services.current(), timezone.now()
+    if notify not in ("", "true", "false"):
+        raise Refused(400, "notify must be true or false.", f"Found: {notify[:20]}")
+    tell = notify == "true"
+    if tell and found and (silence := terminate_notice.silence(found)):
+        raise Refused(409, silence, "Leave notify out to terminate all the same.")
     try:
         name = services.name_of(found) if found else ""
-        services.terminate(confirmation=name, **_who(request, now))
+        services.terminate(confirmation=name, tell=tell, **_who(request, now))
     except License.DoesNotExist:
         raise HttpError(404, "There is no license to terminate.") from None
     except NotConfirmed:

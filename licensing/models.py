@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import models
 
 from common.models import Decision
@@ -68,6 +70,29 @@ class Entitlement(models.Model):
                 fields=["license", "feature"], name="one_entitlement_a_feature"
             )
         ]
+
+
+class TerminateNoticeQuerySet(models.QuerySet["TerminateNotice"]):
+    """Notices by how they stand."""
+
+    def open(self) -> TerminateNoticeQuerySet:
+        """Those the vendor has neither taken nor refused, with their licenses."""
+        return self.filter(accepted_at=None, ended_at=None).select_related("license")
+
+
+class TerminateNotice(models.Model):
+    """The notice to the vendor, which somebody selected, that a license ended."""
+
+    license = models.OneToOneField(
+        License, on_delete=models.CASCADE, related_name="notice"
+    )
+    key = models.UUIDField(default=uuid.uuid4)  # the same for each try
+    selected_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)  # refused, or given up
+    error = models.CharField(max_length=300, blank=True)
+
+    objects = TerminateNoticeQuerySet.as_manager()
 
 
 class FetchedKeys(models.Model):

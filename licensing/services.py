@@ -18,7 +18,7 @@ from common.models import Setup
 from common.sealing import unseal
 from licensing import checking, connection, keys, states
 from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
-from licensing.models import License
+from licensing.models import License, TerminateNotice
 from licensing.reading import license_in
 from licensing.signals import license_changed
 from licensing.states import State
@@ -66,7 +66,7 @@ def current() -> License | None:
 
 def history() -> list[License]:
     """Return every license ever applied, newest first."""
-    return list(License.objects.defer("sealed"))
+    return list(License.objects.defer("sealed").select_related("notice"))
 
 
 def activated_at() -> datetime | None:
@@ -211,7 +211,13 @@ def apply_license(
 
 
 def terminate(
-    *, confirmation: str, by: str, via: str, now: datetime, address: str = ""
+    *,
+    confirmation: str,
+    by: str,
+    via: str,
+    now: datetime,
+    address: str = "",
+    tell: bool = False,
 ) -> License:
     """End the current license; usage history, audit chain and users are kept.
 
@@ -221,6 +227,7 @@ def terminate(
         via: One of ``common.models.Via``.
         now: The moment.
         address: That user's IP address, for the audit record only.
+        tell: Whether the vendor is told; a worker does it.
 
     Raises:
         License.DoesNotExist: There is none.
@@ -240,7 +247,10 @@ def terminate(
             via=via,
             subject=found.subscription_id,
             address=address,
+            details={"tell": True} if tell else {},
         )
+        if tell:
+            TerminateNotice.objects.create(license=found, selected_at=now)
         license_changed.send(sender=None, now=now)
     return found
 

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from common import tasks
-from licensing import entitlements, refresh, services
+from licensing import entitlements, refresh, services, terminate_notice
 
 
 @shared_task(name="licensing.tasks.activate")
@@ -17,11 +17,12 @@ def activate(license_id: int) -> bool:
 
 @shared_task(name="licensing.tasks.sweep")
 def sweep() -> bool:
-    """Announce what time changed, and go on with an activation that did not end."""
+    """Announce what time changed; go on with an activation, and with open notices."""
     changed = services.announce_changes(timezone.now())
     found = services.current()
     if found and entitlements.wanted(found):
         entitlements.fetch(found.pk, timezone.now)
+    terminate_notice.deliver(timezone.now)
     return changed
 
 

@@ -38,7 +38,14 @@ from common.http import HtmxRequest
 from common.models import Via
 from common.roles import Role
 from egress import destinations
-from licensing import connection, entitlements, refresh, stories, tasks
+from licensing import (
+    connection,
+    entitlements,
+    refresh,
+    stories,
+    tasks,
+    terminate_notice,
+)
 from licensing import services as licensing
 from licensing.errors import (
     AlreadyLicensed,
@@ -167,13 +174,15 @@ def terminate(request: HtmxRequest) -> HttpResponse:
     if found is None:
         messages.info(request, "There is no license to terminate.")
         return redirect("ui-license")
-    context: dict[str, Any] = {"name": licensing.name_of(found)}
+    context: dict[str, Any] = {"name": licensing.name_of(found), **_telling(found)}
     if request.method != "POST":
         return render(request, "licensing/terminate.html", context)
     now = timezone.now()
     try:
         licensing.terminate(
-            confirmation=request.POST.get("confirm", ""), **_who(request, now)
+            confirmation=request.POST.get("confirm", ""),
+            tell="tell" in request.POST and not context["silence"],
+            **_who(request, now),
         )
     except NotConfirmed as error:
         context["error"] = str(error)
@@ -247,12 +256,19 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
         "tabs": tabs("ui-license"),
         "activation": _activation(found, now),
         "keys": license_keys.part(found),
+        **_telling(found),
         "usage": usage_page.part(request, now),
         "entitlements_public": bool(settings.NMS_ENTITLEMENTS_URL),
     }
     if found and (entitled := list(found.entitlements.all())):
         context["entitlements"] = limits(entitled, in_use(now))
     return context
+
+
+def _telling(found: License | None) -> dict[str, str]:
+    """Return whom a termination can be told, or why nobody."""
+    silence = terminate_notice.silence(found) if found else ""
+    return {"silence": silence, "tell_host": terminate_notice.host()}
 
 
 def _form(refusal: LicenseRejected | None = None) -> dict[str, Any]:

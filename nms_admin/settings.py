@@ -83,6 +83,11 @@ NMS_ENTITLEMENTS_URL = read.url(
     f"{_VENDOR}/ee/v1/entitlements" if SANDBOX else "",
     plain_ok=SANDBOX,
 )
+NMS_TERMINATE_URL = read.url(
+    "TERMINATE_URL",
+    f"{_VENDOR}/ee/v1/licenses/terminate" if SANDBOX else "",
+    plain_ok=SANDBOX,
+)
 NMS_JWKS_URL = read.url("JWKS_URL", f"{NMS_F5_API_URL}/keys/jwks", plain_ok=SANDBOX)
 NMS_JWKS_FILE = read.text(
     "JWKS_FILE", str(NMS_DATA_DIR / "sandbox" / "jwks.json") if SANDBOX else ""

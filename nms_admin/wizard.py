@@ -240,6 +240,7 @@ def _addresses() -> list[dict[str, str]]:
         ("This server", settings.NMS_F5_API_URL, "Usage reports"),
         ("This server", settings.NMS_ENTITLEMENTS_URL, "Entitlements"),
         ("This server", settings.NMS_JWKS_URL, "License keys"),
+        ("This server", settings.NMS_TERMINATE_URL, "Notices of termination"),
         ("Browsers", settings.NMS_COLLECTOR_URL, "Interaction data"),
     ]
     return [{"who": who, "url": url, "what": what} for who, url, what in rows if url]

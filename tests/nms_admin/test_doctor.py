@@ -32,6 +32,7 @@ def vendor(tmp_path: Path, settings) -> Iterator[Sandbox]:
         settings.NMS_TELEMETRY_URL = f"{base}/ee/v1/telemetry"
         settings.NMS_ENTITLEMENTS_URL = f"{base}/ee/v1/entitlements"
         settings.NMS_JWKS_URL = f"{base}/ee/v1/keys/jwks"
+        settings.NMS_TERMINATE_URL = f"{base}/ee/v1/licenses/terminate"
         yield box
 
 

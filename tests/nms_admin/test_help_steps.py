@@ -309,6 +309,7 @@ def world(finished, ada, otto, vera, now, settings, tmp_path):
         settings.NMS_TELEMETRY_URL = f"{base}/v1/telemetry"
         settings.NMS_ENTITLEMENTS_URL = f"{base}/v1/entitlements"
         settings.NMS_JWKS_URL = f"{base}/v1/keys/jwks"
+        settings.NMS_TERMINATE_URL = f"{base}/v1/licenses/terminate"
         make.license(now)
         for _ in range(2):
             telemetry.record(catalog.LOGIN, now=now)
