@@ -15,15 +15,22 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseStopPolling
 
-from audit import services as audit
-from common.access import client_address, may, operator_required, sign_in_required
+from common import setup
+from common.access import (
+    administrator_required,
+    client_address,
+    may,
+    operator_required,
+    sign_in_required,
+)
 from common.http import HtmxRequest
 from common.models import Via
 from common.roles import Role
+from common.templatetags.nms import utc_day_text
 from licensing import services as licensing
 from nms_admin.license_tabs import tabs
-from usage import document, ledger, reports, tasks
-from usage.errors import ReportRefused
+from usage import carrying, document, ledger, reports, tasks
+from usage.errors import AcknowledgementRefused, ReportRefused
 from usage.models import Report
 
 
@@ -32,6 +39,7 @@ def part(request: HtmxRequest, now: datetime) -> dict[str, Any]:
     standing = licensing.standing(now)
     shown = ledger.shown(now)
     return {
+        "carrying": _carrying(request, standing),
         "last": ledger.last_accepted(),
         "next_at": reports.next_at() if licensing.connection_on() else None,
         "report_by": ledger.report_by(),
@@ -65,6 +73,51 @@ def send(request: HtmxRequest) -> HttpResponse:
         messages.info(request, _running(outcome.report, now))
     tasks.nudge()
     return redirect(f"{reverse('ui-license')}#usage")
+
+
+@operator_required
+@require_POST
+def prepare(request: HtmxRequest) -> HttpResponse:
+    """Build the report that is carried by hand, unless nothing is new since."""
+    try:
+        report = reports.carry(
+            by=request.user.get_username(), via=Via.SETTINGS, now=timezone.now()
+        )
+    except ReportRefused as refusal:
+        messages.error(request, refusal.sentence)
+        return redirect("ui-license")
+    messages.success(request, f"Report {report.pk} is ready. Download it.")
+    return redirect(f"{reverse('ui-license')}#carrying")
+
+
+@administrator_required
+@require_POST
+def acknowledge(request: HtmxRequest) -> HttpResponse:
+    """Take the acknowledgement of a carried report from a file."""
+    file = request.FILES.get("file")
+    if file is None:
+        messages.error(request, "Choose the .zip that F5 returned, then select Add.")
+        return redirect(f"{reverse('ui-license')}#carrying")
+    try:
+        done = carrying.accept(
+            file.read(carrying.LARGEST + 1),
+            confirmed=request.POST.get("confirm") == "on",
+            by=request.user.get_username(),
+            via=Via.SETTINGS,
+            now=timezone.now(),
+            address=client_address(request),
+        )
+    except AcknowledgementRefused as refusal:
+        messages.error(request, refusal.sentence)
+        return redirect(f"{reverse('ui-license')}#carrying")
+    report = done.report
+    if done.again and report.accepted_at:
+        day = utc_day_text(report.accepted_at)
+        by = f" by {report.acknowledged_by}" if report.acknowledged_by else ""
+        messages.info(request, f"Already uploaded on {day}{by}.")
+    else:
+        messages.success(request, f"Report {report.pk} is accepted.")
+    return redirect(f"{reverse('ui-license')}#carrying")
 
 
 @sign_in_required
@@ -133,19 +186,48 @@ def download(request: HtmxRequest, number: uuid.UUID) -> HttpResponse:
     if not archive:
         messages.error(request, "The bytes of this report are not kept any more.")
         return redirect("ui-usage-report", number=number)
-    audit.record(
-        "usage.report_downloaded",
-        now=timezone.now(),
-        actor=request.user.get_username(),
+    archive = carrying.give(
+        report,
+        credentials=False,
+        by=request.user.get_username(),
         via=Via.SETTINGS,
-        subject=str(number),
+        now=timezone.now(),
         address=client_address(request),
-        details={"digest": report.digest},
     )
     answer = HttpResponse(archive, content_type="application/zip")
     name = f"usage-report-{number}.zip"
     answer["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
+
+
+def _carrying(
+    request: HtmxRequest, standing: licensing.Standing
+) -> dict[str, Any] | None:
+    """Return what the four steps of a disconnected server show; else None."""
+    if setup.operation_mode() == "connected":
+        return None
+    report = Report.objects.open().first()
+    return {
+        "report": report,
+        "instances": ledger.instances_of(report) if report else 0,
+        "refusal": reports.refusal(standing, by_hand=True),
+        "may_prepare": may(request.user, Role.OPERATOR),
+        "may_upload": may(request.user, Role.ADMINISTRATOR),
+        "lines": _lines(report) if report else [],
+        "past": ledger.rows()[:5],
+    }
+
+
+def _lines(report: Report) -> list[str]:
+    """Return the calls of upload, status and download, as they are typed."""
+    url = f"{settings.NMS_F5_API_URL}/entitlements/telemetry/bulk"
+    shown = '-H "Authorization: Bearer $(cat license.jwt)"'
+    return [
+        f'curl --fail-with-body -F "file=@usage-report-{report.pk}.zip" \\\n'
+        f"  {shown} \\\n  {url}",
+        f"curl --fail-with-body {shown} \\\n  {url}/status/ID",
+        f"curl --fail-with-body -o acknowledgement.zip {shown} \\\n  {url}/download/ID",
+    ]
 
 
 def _found(number: uuid.UUID) -> Report:

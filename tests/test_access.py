@@ -91,6 +91,8 @@ PAGES = {
     "usage-send": (OPERATOR, "POST"),
     "usage-outcome": (VIEWER, "GET"),
     "ui-usage-reports": (VIEWER, "GET"),
+    "usage-prepare": (OPERATOR, "POST"),
+    "usage-acknowledge": (ADMINISTRATOR, "POST"),
     "ui-usage-preview": (VIEWER, "GET"),
     "ui-usage-report": (VIEWER, "GET"),
     "usage-report-download": (OPERATOR, "GET"),
