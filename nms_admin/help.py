@@ -11,8 +11,10 @@ from django.views.decorators.http import require_safe
 
 from common.access import public
 from nms_admin import prose
+from nms_admin.users import role_cards
 
 PAGE = settings.BASE_DIR / "docs" / "telemetry-and-web-analytics.md"
+WRITTEN = "http://127.0.0.1:8000"  # the address of this console in that page
 
 
 @public
@@ -21,10 +23,14 @@ def help_page(request: HttpRequest) -> HttpResponse:
     """Show what is captured, how to switch it, what to open, and what words mean."""
     template = "help.html" if request.user.is_authenticated else "help_public.html"
     hours = int(settings.NMS_HOLD_WINDOW.total_seconds() // 3600)
-    context = {"sections": _sections(), "hold_window": f"{hours} hours"}
+    context = {
+        "sections": _sections(settings.NMS_PUBLIC_URL),
+        "hold_window": f"{hours} hours",
+        "roles": role_cards(""),
+    }
     return render(request, template, context)
 
 
 @cache
-def _sections() -> list[prose.Section]:
-    return prose.read(PAGE)
+def _sections(address: str) -> list[prose.Section]:
+    return prose.read(PAGE, {WRITTEN: address})

@@ -7,7 +7,7 @@ markup goes out as markup.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +38,16 @@ class Section:
     parts: list[tuple[str, str]]
 
 
-def read(page: Path) -> list[Section]:
-    """Return the sections of a page, in order; its title is left out."""
-    tree = SyntaxTreeNode(_MARKDOWN.parse(page.read_text()))
+def read(page: Path, instead: Mapping[str, str] | None = None) -> list[Section]:
+    """Return the sections of a page, in order; its title is left out.
+
+    Args:
+        instead: What stands in the page, and what is shown for it.
+    """
+    text = page.read_text()
+    for written, shown in (instead or {}).items():
+        text = text.replace(written, shown)
+    tree = SyntaxTreeNode(_MARKDOWN.parse(text))
     fences = (node for node in tree.walk() if node.type == "fence")
     for number, fence in enumerate(fences, 1):
         fence.meta["number"] = number

@@ -62,6 +62,27 @@ class TestPage:
         assert '<a href="/ui/settings/telemetry">data points</a>' in page
 
 
+    def test_commands_name_the_address_of_this_console(self, finished, settings):
+        settings.NMS_PUBLIC_URL = "https://console.example.net"
+        page = body(Client().get(HELP))
+        assert "https://console.example.net/api/platform/v1/analytics" in page
+        assert "127.0.0.1:8000" not in page
+
+    @pytest.mark.parametrize(
+        ("anchor", "words"),
+        [
+            ("prove", "unzip -p usage-report-*.zip manifest.json | sha256sum"),
+            ("renew", "Replace license"),
+            ("roles", "Runs checks, sends usage"),
+            ("audit", "manage.py audit verify"),
+        ],
+    )
+    def test_says_how_to_prove_renew_share_and_check(self, finished, anchor, words):
+        page = body(Client().get(HELP))
+        assert f'href="#{anchor}"' in page
+        assert words in page.partition(f'id="{anchor}"')[2].partition("</section>")[0]
+
+
 class TestProse:
     def read(self, tmp_path, text: str) -> str:
         page = tmp_path / "page.md"

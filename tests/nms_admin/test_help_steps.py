@@ -262,6 +262,27 @@ def _switch_data_on(world: World) -> None:
     assert "tracker.js" in world.browser.text
 
 
+@step(OPT_OUT, "On the Web analytics page", 1)
+def _open_web_analytics(world: World) -> None:
+    world.sign_in()
+    world.follow()
+    assert "Choice for all users" in world.browser.text
+
+
+@step(OPT_OUT, "On the Web analytics page", 2)
+def _switch_off_on_the_page(world: World) -> None:
+    world.select()
+    assert analytics.is_on() is False
+    assert world.browser.address == "/ui/settings/web-analytics"
+    assert "Turned off by <strong>ada</strong> on" in world.browser.text
+
+
+@step(OPT_OUT, "On the Web analytics page", 3)
+def _switch_on_on_the_page(world: World) -> None:
+    world.browser.select("Collect interaction data (all users)")
+    assert analytics.is_on()
+
+
 @step(OPT_OUT, "With the API", 1)
 def _data_off_by_the_api(world: World) -> None:
     assert world.command()["interactionData"] is False
