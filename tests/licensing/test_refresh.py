@@ -71,6 +71,7 @@ def off(now) -> None:
     services.set_connection(on=False, by="ada", via=Via.SETTINGS, now=now)
 
 
+@pytest.mark.both_databases
 def test_43719_a_license_behind_a_firewall_becomes_active_by_itself(
     finished, vendor, now
 ):
@@ -164,6 +165,7 @@ def test_an_unknown_key_is_refused_and_newer_ones_are_asked_for_at_once(
     assert not fetch(later, minutes=2)
 
 
+@pytest.mark.both_databases
 def test_the_last_good_set_stays_whatever_comes(finished, vendor, now):
     Path(site.NMS_JWKS_FILE).unlink(missing_ok=True)
     apply(now)

@@ -106,6 +106,7 @@ def test_it_goes_on_with_continuous_connection_off(finished, vendor, now):
     assert deliver(now) == 1
 
 
+@pytest.mark.both_databases
 def test_each_try_says_the_same_under_the_same_key(finished, vendor, now):
     make.license(now)
     terminate(now)
@@ -121,6 +122,7 @@ def test_each_try_says_the_same_under_the_same_key(finished, vendor, now):
     assert keys[0] == keys[1]
 
 
+@pytest.mark.both_databases
 def test_it_goes_on_beside_the_next_license(finished, vendor, now):
     make.license(now)
     terminate(now)
