@@ -17,8 +17,8 @@ class AdministratorForm(forms.ModelForm):  # type: ignore[type-arg]
     code = forms.CharField(
         label="Setup code",
         max_length=64,
-        help_text="Printed in the server log when the product first started. "
-        "Find it with manage.py setup_code.",
+        help_text="Printed in the server log when the product first started. Lost it? "
+        ".venv/bin/python manage.py setup_code makes a new one and ends the old.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     password = forms.CharField(
@@ -27,7 +27,10 @@ class AdministratorForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="At least 12 characters; a few words are easy to remember.",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
-    time_zone = ZoneField(initial="UTC")
+    time_zone = ZoneField(
+        initial="UTC",
+        help_text="Times are shown in UTC. Point at one to see it in this zone.",
+    )
     field_order = ["code", "username", "email", "password", "time_zone"]
 
     class Meta:

@@ -35,7 +35,7 @@ from nms_admin.models import User
 from nms_admin.setup_forms import AdministratorForm
 from nms_admin.sign_in import begin_session, locked_sentence
 
-WRONG_CODE = "That setup code is not right. Codes end after 60 minutes."
+WRONG_CODE = "This code is wrong, older than 60 minutes, or a newer one was made."
 CHOOSE = "Choose whether to collect interaction data."
 NAMES = list(first_run.STEPS)
 
