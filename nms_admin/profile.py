@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.http import HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
@@ -16,10 +18,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from common.access import client_address, sign_in_required
 from common.http import HtmxRequest
+from common.roles import Role
 from nms_admin import lockout, people, sessions
 from nms_admin.models import Session, User
 from nms_admin.sign_in import locked_sentence, next_page
-from nms_admin.users import PasswordForm, by
+from nms_admin.users import ROLE_HELP, PasswordForm, by
 
 AREAS = (
     "Africa/",
@@ -34,6 +37,7 @@ AREAS = (
     "Pacific/",
 )
 THEMES = ("system", "light", "dark")
+THEME_LASTS = timedelta(days=365)
 BROWSERS = {
     "Edg": "Edge",
     "OPR": "Opera",
@@ -140,6 +144,8 @@ def _page(request: HtmxRequest, **forms_given: forms.Form) -> HttpResponse:
         "password_form": OwnPasswordForm(request=request),
         "zone_form": zone,
         "sessions": rows,
+        "role_help": ROLE_HELP[Role(request.user.role)],
+        "now": now,
         **forms_given,
     }
     status = 422 if forms_given else 200
@@ -182,12 +188,24 @@ def time_zone(request: HtmxRequest) -> HttpResponse:
 @sign_in_required
 @require_POST
 def theme(request: HtmxRequest) -> HttpResponse:
-    """Store light, dark or the system's own, and show the page again."""
+    """Store light, dark or the system's own, and show the page again.
+
+    A cookie tells it to the pages before sign-in, and to those of errors.
+    """
     chosen = request.POST.getlist("theme")
     if len(chosen) != 1 or chosen[0] not in THEMES:
         return HttpResponseBadRequest("Send theme=system, light or dark, once.")
     User.objects.filter(pk=request.user.pk).update(theme=chosen[0])
-    return HttpResponseRedirect(next_page(request))
+    response = HttpResponseRedirect(next_page(request))
+    response.set_cookie(
+        "theme",
+        chosen[0],
+        max_age=THEME_LASTS,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
 
 
 @sign_in_required

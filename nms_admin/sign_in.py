@@ -80,7 +80,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         if request.user.is_authenticated:
             return HttpResponseRedirect(next_page(request))
-        return _page(request, NOTES.get(request.GET.get("why", "")), "", 200)
+        note = NOTES.get(request.GET.get("why", ""))
+        return _page(request, note, request.session.get("username", ""), 200)
     name = lockout.typed_name(request.POST.get("username", ""))
     password = request.POST.get("password", "")[:PASSWORD_MOST]
     address = client_address(request)

@@ -112,6 +112,7 @@ def users(request: HtmxRequest) -> HttpResponse:
     """Show all users with role, last sign-in and state."""
     context = {
         "rows": people.rows(now=timezone.now()),
+        "roles": role_cards(""),
         "may_change": may(request.user, Role.ADMINISTRATOR),
         "administrators": people.administrators(),
     }
@@ -279,6 +280,7 @@ def welcome(request: HttpRequest, token: str) -> HttpResponse:
         address = client_address(request)
         if not people.accept_link(token, password, now=now, address=address):
             raise Http404
+        request.session["username"] = person.username
         return redirect("/login?why=password-set")
     context = {"form": form, "person": person}
     return render(

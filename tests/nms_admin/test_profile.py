@@ -6,6 +6,7 @@ import re
 import time
 
 import pytest
+import time_machine
 from django.test import Client
 
 from audit.models import Record
@@ -59,6 +60,26 @@ def test_a_theme_is_kept_and_anything_else_refused(vera):
     assert 'data-bs-theme="dark"' in client.get("/ui/profile").content.decode()
     for wrong in ({"theme": "pink"}, {"theme": ["dark", "light"]}, {}):
         assert client.post("/ui/theme", wrong).status_code == 400
+
+
+def test_the_theme_also_counts_before_sign_in_and_on_error_pages(vera):
+    client = sign_in("vera")
+    client.post("/ui/theme", {"theme": "dark"})
+    assert 'data-bs-theme="dark"' in client.get("/nowhere").content.decode()
+    client.post("/logout")
+    assert 'data-bs-theme="dark"' in client.get("/login").content.decode()
+    client.cookies["theme"] = "pink"
+    assert "data-bs-theme" not in client.get("/login").content.decode()
+
+
+def test_the_profile_says_what_time_it_is_there(vera):
+    client = sign_in("vera")
+    assert "Now it is" not in client.get("/ui/profile").content.decode()
+    client.post("/ui/profile/time-zone", {"time_zone": "Asia/Kolkata"})
+    with time_machine.travel("2026-11-23T20:10:00Z", tick=False):
+        client = sign_in("vera")
+        page = re.sub(r"<[^>]+>", "", client.get("/ui/profile").content.decode())
+    assert "Now it is 01:40 in Asia/Kolkata, and 20:10 UTC." in page
 
 
 def test_times_carry_the_chosen_zone_in_their_title(vera):

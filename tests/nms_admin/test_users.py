@@ -17,6 +17,7 @@ from audit.models import Record
 from common.roles import Role
 from nms_admin import lockout, people
 from nms_admin.models import User
+from nms_admin.users import ROLE_HELP
 from tests.conftest import PASSWORD
 
 NEW = "a fresh and long password"
@@ -43,9 +44,20 @@ def test_a_new_user_sets_a_password_with_the_link_and_signs_in(ada, signed_in):
         in nora.get(link).content.decode()
     )
     assert nora.post(link, {"password": NEW})["Location"] == "/login?why=password-set"
+    assert 'value="nora"' in nora.get("/login?why=password-set").content.decode()
     answer = nora.post("/login", {"username": "nora", "password": NEW})
     assert answer.status_code == 302
     assert User.objects.get(username="nora").role == Role.OPERATOR
+
+
+def test_everybody_reads_what_each_role_may_do(ada, vera, signed_in):
+    for person in (ada, vera):
+        client = signed_in(person)
+        page = client.get("/ui/settings/users").content.decode()
+        for sentence in ROLE_HELP.values():
+            assert sentence in page
+        own = client.get("/ui/profile").content.decode()
+        assert [s for s in ROLE_HELP.values() if s in own] == [ROLE_HELP[person.role]]
 
 
 def test_the_link_works_once(ada, signed_in):
