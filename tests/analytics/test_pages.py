@@ -254,6 +254,14 @@ def test_the_switch_is_in_the_user_menu_of_administrators(admin):
     assert f'action="{CHOICE}?via=user_menu&amp;seen=0"' in menu
 
 
+def test_off_the_menu_of_an_administrator_says_that_nothing_is_sent(admin):
+    admin.post(f"{CHOICE}?via=user_menu&seen=0", {"enabled": "0", "next": "/ui/"})
+    page = body(admin.get("/ui/"))
+    menu = page[page.index('id="user-menu"') :]
+    assert "so browsers send nothing. Applies to everyone." in menu
+    assert "Browsers send" not in menu
+
+
 def test_others_read_the_state_in_their_user_menu(vera, signed_in, noticed, now):
     services.set_choice(collect=True, by="ada", via=Via.SETTINGS, now=now)
     page = body(signed_in(vera).get(PAGE))
