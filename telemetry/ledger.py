@@ -26,6 +26,7 @@ STATUSES = {
     "discarded": ("Discarded", ""),
     "split": ("Sent as two", ""),
 }
+TIMES = "\u00a0×\u00a0"  # stays in the line of what it counts
 LABELS = {point.name: point.label for point in catalog.POINTS}
 
 
@@ -142,7 +143,7 @@ def describe(batch: Batch) -> str:
     for point, _, number in outbox.counts_of(batch):
         counter[point] += number
     return ", ".join(
-        f"{LABELS.get(point, point)}{f' × {n}' if n > 1 else ''}"
+        f"{LABELS.get(point, point)}{f'{TIMES}{n}' if n > 1 else ''}"
         for point, n in sorted(counter.items())
     )
 
