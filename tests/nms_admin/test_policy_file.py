@@ -13,7 +13,7 @@ from analytics import services as analytics
 from analytics.models import Choice
 from audit.models import Record
 from common import choices, locks
-from common.models import Via
+from common.models import Setup, Via
 from licensing import services as licensing
 from licensing.models import ConnectionChoice
 from nms_admin import policy_file, start_up
@@ -272,3 +272,39 @@ def test_provision_says_what_locks_a_choice(policy, tmp_path):
 def test_nothing_is_locked_without_a_file(settings):
     assert settings.NMS_POLICY_FILE == ""
     assert locks.find(locks.TELEMETRY) is None
+
+
+def test_with_htmx_the_page_itself_says_what_locks(policy, settings, ada, signed_in):
+    policy("telemetry = off\n")
+    browser = signed_in(ada)
+    answer = browser.post(SWITCH, {"enabled": "1"}, headers={"HX-Request": "true"})
+    assert answer["HX-Refresh"] == "true"
+    sentence = f"Locked by {settings.NMS_POLICY_FILE}, line 1. Nothing was changed."
+    assert sentence in browser.get("/ui/settings/license").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("on", ": Continuous Connection is on."), ("off", ", so nothing is sent automat")],
+)
+def test_the_set_up_asks_nothing_that_is_locked(
+    policy, settings, now, ada, signed_in, word, said
+):
+    policy(f"telemetry = {word}\ninteraction-data = {word}\n")
+    policy_file.obey(now)
+    client = signed_in(ada)
+    Setup.objects.update(finished_at=None, claimed_at=now)
+    page = client.get("/setup/2").content.decode()
+    assert f"Locked by {settings.NMS_POLICY_FILE}, line 1{said}" in page
+    assert 'name="connection"' not in page
+    assert client.post("/setup/2", {})["Location"] == "/setup/3"
+
+
+def test_a_line_taken_out_leaves_the_choice_as_it_was(policy, now, ada, signed_in):
+    policy("telemetry = off\n")
+    policy_file.obey(now)
+    policy("")
+    policy_file.obey(now)
+    assert not licensing.connection_on()
+    signed_in(ada).post(SWITCH, {"enabled": "1"})
+    assert licensing.connection_on()
