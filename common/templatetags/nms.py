@@ -100,6 +100,20 @@ def utc_time(value: datetime | None) -> str:
 
 
 @register.filter
+def next_try(value: datetime | None, form: str = "") -> str:
+    """Show when something is tried again: ``at 23 Nov 2026, 06:31 UTC``, or ``now``.
+
+    A moment that passed is never announced: a worker tries it, or the next sweep does.
+
+    Args:
+        form: ``time`` leaves the day to the title.
+    """
+    if value is None or value <= timezone.now():
+        return "now"
+    return format_html("at {}", utc_time(value) if form == "time" else utc(value))
+
+
+@register.filter
 def ago(value: datetime | None) -> str:
     """Show how far a moment lies from now: ``18 h ago``, ``in 6 min``, ``just now``.
 

@@ -90,6 +90,15 @@ def test_sizes_have_a_unit(size: int, words: str) -> None:
     assert nms.byte_size(size) == words
 
 
+def test_a_moment_that_passed_is_never_announced() -> None:
+    with time_machine.travel(datetime(2026, 11, 23, 22, 33, tzinfo=UTC), tick=False):
+        passed = nms.next_try(datetime(2026, 11, 23, 22, 32, tzinfo=UTC))
+        to_come = nms.next_try(datetime(2026, 11, 23, 22, 34, tzinfo=UTC), "time")
+    assert passed == "now"
+    assert to_come.startswith("at <time ")
+    assert "22:34 UTC" in to_come
+
+
 def test_an_identifier_is_short_and_whole_in_its_title() -> None:
     assert nms.short_id("2214e480-3401-43a3") == (
         '<code title="2214e480-3401-43a3">2214e480</code>'
