@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from queue import SimpleQueue
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from django.conf import settings
@@ -130,12 +132,31 @@ def verdict(result: dict[str, Any]) -> str:
 
 
 def text(found: CheckRun) -> str:
-    """Return a run as plain text, to copy into a ticket."""
-    lines = [f"{found.asked_at:%Y-%m-%d %H:%M} UTC, {found.way}"]
-    for one in found.results:
-        lines += ["", f"{one['label']} ({one['purpose']})"]
-        lines += [line(Step(**step)) for step in one["steps"]]
+    """Return a run as plain text, to copy into a ticket: from where, what, and a request."""
+    steps = [[Step(**step) for step in one["steps"]] for one in found.results]
+    sources = {step.source for of_one in steps for step in of_one if step.source}
+    source = f"{socket.gethostname()} {', '.join(sorted(sources))}".strip()
+    lines = [
+        f"NGINX Management Suite admin {settings.VERSION}, connectivity checks",
+        f"At: {found.asked_at:%Y-%m-%d %H:%M} UTC, {found.way}",
+        f"Source: {source}",
+    ]
+    for one, of_one in zip(found.results, steps, strict=True):
+        lines += ["", f"{one['label']} ({one['purpose']})", *map(line, of_one)]
+        broken = next((step for step in of_one if step.state == "failed"), None)
+        if broken:
+            lines.append(_request(broken, one["label"].partition("/")[0], found.way))
     return "\n".join(lines)
+
+
+def _request(broken: Step, there: str, way: str) -> str:
+    """Return what to ask of who runs the network; behind a proxy it is about that."""
+    if way.startswith("through ") and broken.name in ("DNS", "TCP"):
+        there = urlsplit(way.removeprefix("through ")).netloc.rpartition("@")[2]
+    here = broken.source or socket.gethostname()
+    if broken.name == "DNS":
+        return f"  Ask: may {here} resolve {there.rpartition(':')[0] or there}?"
+    return f"  Ask: is TCP from {here} to {there} allowed, and not inspected?"
 
 
 def line(step: Step) -> str:

@@ -23,6 +23,7 @@ LABELS = {
     "terminate": "Notices of termination",
 }
 SECURE = "secure-api"
+CHECKED_ONLY = "Checked only: named by F5, no delivery uses it"
 LIVE_HOSTS = ("product.apis.f5.com", "product-s.apis.f5.com")
 _OVERRIDES = ("telemetry", "entitlements", "keys", "terminate")
 _PATHS = {"usage": "/entitlements/telemetry/bulk"}  # after the address of the setting
@@ -106,7 +107,7 @@ def targets() -> list[Target]:
     """
     found = [
         Target("api", settings.NMS_F5_API_URL, "License, usage reports, telemetry"),
-        Target(SECURE, settings.NMS_F5_SECURE_API_URL, "Checked only"),
+        Target(SECURE, settings.NMS_F5_SECURE_API_URL, CHECKED_ONLY),
     ]
     for name in _OVERRIDES:
         destination = find(name)
@@ -114,6 +115,16 @@ def targets() -> list[Target]:
             base = urlsplit(destination.url)._replace(path="/", query="").geturl()
             found.append(Target(name, base, LABELS[name]))
     return found
+
+
+def label_of(name: str) -> str:
+    """Return what people call a destination; its calls after the first are part of it.
+
+    Example:
+        >>> label_of("usage-status")
+        'Usage reports'
+    """
+    return LABELS[name.partition("-")[0]]
 
 
 def masked(address: str) -> str:

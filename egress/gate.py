@@ -11,13 +11,14 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from egress import backoff
 from egress.errors import TransientError
-from egress.models import Gate, Pause
+from egress.models import Attempt, Gate, Pause
 
 PROBE_LEASE = timedelta(seconds=40)
+LONGEST_TRY = timedelta(seconds=90)  # the longest deadline, and some to write it down
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,18 @@ def closed_until(host: str) -> datetime | None:
 def state(host: str) -> Gate | None:
     """Return the closed gate of a host, with the cause; None while it is open."""
     return Gate.objects.filter(pk=host, failures__gt=0).first()
+
+
+def last_failure(host: str) -> Attempt | None:
+    """Return the newest try that failed on a host: the one that closed its gate."""
+    ended = (Attempt.Outcome.FAILED, Attempt.Outcome.UNKNOWN)
+    tries = Attempt.objects.filter(host=host, outcome__in=ended)
+    return tries.order_by("-started_at").first()
+
+
+def under_way(now: datetime) -> QuerySet[Attempt]:
+    """Return the tries that wait for an answer; not those of workers that died."""
+    return Attempt.objects.filter(outcome="", started_at__gt=now - LONGEST_TRY)
 
 
 def override(host: str, now: datetime) -> None:

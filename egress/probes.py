@@ -50,6 +50,7 @@ class Step:
     code: str = ""
     happened: str = ""
     todo: str = ""
+    source: str = ""  # the address of this host, known from TCP on
 
 
 @dataclass
@@ -107,6 +108,7 @@ class _Probe:
             standard = 443 if self.proxy.scheme == "https" else 80
             self.way = (self.proxy.hostname or "", self.proxy.port or standard)
         self.addresses: list[str] = []
+        self.source = ""
         self.sock: Any = None  # plain, TLS, or TLS inside the proxy's TLS
         self.steps: dict[str, Callable[[], str]] = {
             "DNS": self._resolve,
@@ -125,12 +127,14 @@ class _Probe:
         except _Wrong as wrong:
             ms = round((time.monotonic() - begun) * 1000)
             words = stories.diagnosis(wrong.code, {**self._facts(), **wrong.facts})
-            return Step(name, wrong.state, wrong.found, ms, wrong.code, *words)
+            told = (wrong.code, *words, self.source)
+            return Step(name, wrong.state, wrong.found, ms, *told)
         if found == NOT_USED:
             return Step(name, "not_run", found)
         ms = round((time.monotonic() - begun) * 1000)
         took = f"{ms or '<1'} ms"
-        return Step(name, "passed", f"{found}, {took}" if found else took, ms)
+        said = f"{found}, {took}" if found else took
+        return Step(name, "passed", said, ms, source=self.source)
 
     def close(self) -> None:
         """End the connection, if there is one."""
@@ -170,7 +174,12 @@ class _Probe:
         return self.addresses[0]
 
     def _connect(self) -> str:
-        self.sock = self._open()
+        try:
+            self.sock = self._open()
+        except _Wrong:
+            self.source = sockets.source(self.addresses, self.way[1])
+            raise
+        self.source = str(self.sock.getsockname()[0])
         return ""
 
     def _open(self) -> Any:

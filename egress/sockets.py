@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import re
@@ -44,6 +45,22 @@ def connect(addresses: list[str], port: int, seconds: float) -> socket.socket:
         except OSError as refused:
             error = refused
     raise error
+
+
+def source(addresses: list[str], port: int) -> str:
+    """Return the address of this host that is used towards others; empty without one.
+
+    It asks the routing table by a datagram socket, and nothing is sent.
+    """
+    for address in addresses:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(family, socket.SOCK_DGRAM) as s,
+        ):
+            s.connect((address, port))
+            return str(s.getsockname()[0])
+    return ""
 
 
 def exchange(sock: Any, lines: list[str], seconds: float) -> tuple[int, Message]:

@@ -19,15 +19,23 @@ from common.http import HtmxRequest
 from common.models import Via
 from common.roles import Role
 from egress import checks, destinations, firewall, gate, tasks
+from egress.destinations import Destination
 from egress.models import Attempt, CheckRun
 from egress.probes import NAMES
 
 PILLS = {
     "passed": ("ok", "Reachable"),
     "warning": ("warn", "Reachable, with a warning"),
-    "failed": ("bad", "Not reached"),
     "running": ("info", "Checking"),
 }
+FAILED_AT = {  # the step -> what that means for the address
+    "DNS": "Not reached",
+    "TCP": "Not reached",
+    "Proxy": "Not reached",
+    "TLS": "Reached, TLS failed",
+    "HTTP": "Reached, wrong answer",
+}
+NO_ANSWER = ("tls_timeout", "tls_cut", "http_timeout", "http_cut")
 ENDED = ("", "Not run")
 WAITING = ("info", "Waiting")
 GOING = ("waiting", "running")
@@ -41,7 +49,8 @@ def page(request: HtmxRequest) -> HttpResponse:
     """Show the last checks, what must be open, rules for it, and what deliveries met."""
     kind = request.GET.get("firewall", "")
     kind = kind if kind in firewall.KINDS else next(iter(firewall.KINDS))
-    context = results_context(request, timezone.now()) | in_force()
+    now = timezone.now()
+    context = results_context(request, now) | in_force()
     context |= {
         "range": firewall.RANGE,
         "kinds": [(key, firewall.label(key)) for key in firewall.KINDS],
@@ -51,7 +60,7 @@ def page(request: HtmxRequest) -> HttpResponse:
         "dpm": settings.NMS_DPM_BIND,
         "public_url": settings.NMS_PUBLIC_URL,
         "collector": settings.NMS_COLLECTOR_URL,
-        "deliveries": _deliveries(),
+        "deliveries": _deliveries(now),
     }
     return render(request, "connectivity/page.html", context)
 
@@ -149,9 +158,14 @@ def _target(result: dict[str, Any], state: str) -> dict[str, Any]:
     steps += [{"name": n, "state": "not_run", "found": "Not run"} for n in to_come]
     if to_come and state == "running":
         steps[-len(to_come)] |= {"state": "running", "found": "Running"}
-    pill = PILLS[verdict]
-    if to_come and state != "running":
+    broken = next((step for step in steps if step["state"] == "failed"), None)
+    if broken:
+        silent = broken["code"] in NO_ANSWER
+        pill = ("bad", "Reached, no answer" if silent else FAILED_AT[broken["name"]])
+    elif to_come and state != "running":
         pill = WAITING if state == "waiting" else ENDED
+    else:
+        pill = PILLS[verdict]
     return {**result, "steps": steps, "verdict": verdict, "pill": pill}
 
 
@@ -172,17 +186,29 @@ def _range(found: CheckRun) -> str:
     return "out" if any(step["code"] for step in names) else "in"
 
 
-def _deliveries() -> list[dict[str, Any]]:
-    """Return, per destination, its gate and the last try among the newest ones."""
+def _deliveries(now: datetime) -> list[dict[str, Any]]:
+    """Return, per destination, its gate, what runs, and the last try that ended.
+
+    ``because`` is the delivery whose failure closed the gate when it is another one.
+    """
     last: dict[str, Attempt] = {}
-    for one in Attempt.objects.order_by("-started_at")[:LATELY]:
-        last.setdefault(one.destination, one)
+    for tried in Attempt.objects.exclude(outcome="").order_by("-started_at")[:LATELY]:
+        last.setdefault(destinations.label_of(tried.destination), tried)
+    running = {destinations.label_of(x.destination): x for x in gate.under_way(now)}
     return [
         {
             "destination": one,
-            "gate": gate.state(one.host),
+            "gate": (closed := gate.state(one.host)),
+            "because": _because(one) if closed else "",
             "pause": gate.paused(one.name),
-            "last": last.get(one.name),
+            "running": running.get(one.label),
+            "last": last.get(one.label),
         }
         for one in destinations.configured()
     ]
+
+
+def _because(destination: Destination) -> str:
+    failure = gate.last_failure(destination.host)
+    label = destinations.label_of(failure.destination) if failure else ""
+    return "" if label == destination.label else label

@@ -199,10 +199,13 @@ def _trouble() -> dict[str, Any]:
     """Return why nothing goes out although it might: a pause, or a closed gate."""
     destination = destinations.find(delivery.DESTINATION)
     host = destination.host if destination else ""
+    closed = gate.state(host)
+    failure = gate.last_failure(host) if closed else None
     return {
         "destination": destination,
         "paused": gate.paused(delivery.DESTINATION),
-        "gate": gate.state(host),
+        "gate": closed,
+        "because": destinations.label_of(failure.destination) if failure else "",
     }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from html import unescape
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -18,7 +20,7 @@ from django.utils import timezone
 from audit.models import Record
 from egress import checks, destinations, firewall, gate, tasks
 from egress.errors import TransientError
-from egress.models import CheckRun
+from egress.models import Attempt, CheckRun
 from nms_admin import setup_code, side_checks
 from sandbox.faults import parse_rules
 from sandbox.server import Sandbox
@@ -143,10 +145,47 @@ def test_a_failure_says_what_happened_and_what_to_do(ada, signed_in, vendor, set
     client.post(f"{PAGE}/run")
     work()
     page = text(client.get(PAGE))
-    assert "1 of 2 addresses cannot be reached" in page
+    assert "1 of 2 addresses failed" in page
     assert "The name no-such-host.invalid cannot be resolved." in page
     assert "Not reached" in page
     assert page.count("Not run") >= 4
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("mode", "pill"),
+    [("html", "Reached, wrong answer"), ("reset", "Reached, no answer")],
+)
+def test_an_address_that_is_reached_and_fails_later_says_so(
+    otto, signed_in, vendor, mode, pill
+) -> None:
+    vendor.faults.set(parse_rules([{"path": "/", "mode": mode}]))
+    client = signed_in(otto)
+    client.post(f"{PAGE}/run")
+    work()
+    page = text(client.get(PAGE))
+    assert page.count(pill) == 2
+    assert "Not reached" not in page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_results_are_a_ticket_with_source_version_and_request(
+    ada, signed_in, vendor, settings
+) -> None:
+    settings.NMS_F5_SECURE_API_URL = "http://127.0.0.1:1/ee"
+    client = signed_in(ada)
+    client.post(f"{PAGE}/run")
+    work()
+    shown = client.get(PAGE).content.decode()
+    ticket = unescape(
+        re.search(r'<pre id="results-text".*?>(.*?)</pre>', shown, re.S)[1]
+    )
+    assert f"admin {settings.VERSION}, connectivity checks" in ticket
+    assert f"Source: {socket.gethostname()} 127.0.0.1" in ticket
+    assert (
+        "Ask: is TCP from 127.0.0.1 to 127.0.0.1:1 allowed, and not inspected?"
+        in ticket
+    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -240,7 +279,45 @@ def test_the_page_shows_what_real_deliveries_met(vera, signed_in, now) -> None:
     ticket = gate.enter(host, now)
     gate.failed(ticket, TransientError("status_503", "It answered 503."), now)
     page = text(signed_in(vera).get(PAGE))
-    assert "Waits It answered 503. Tried again after 23 Nov 2026" in page
+    assert "Waits It answered 503. Tried again now" in page
+
+
+def test_a_delivery_that_waits_for_an_answer_runs_and_is_not_open(
+    vera, signed_in
+) -> None:
+    since = timezone.now() - timedelta(seconds=30)
+    attempt("usage", since)
+    page = text(signed_in(vera).get(PAGE))
+    assert f"Running Since {since:%H:%M} UTC , no answer yet" in page
+    Attempt.objects.update(started_at=since - timedelta(minutes=5))  # its worker died
+    assert "no answer yet" not in text(signed_in(vera).get(PAGE))
+
+
+def test_deliveries_that_wait_for_another_one_name_it(vera, signed_in, now) -> None:
+    host = destinations.find("telemetry").host
+    attempt("usage-status", now, Attempt.Outcome.FAILED)
+    error = TransientError("status_503", "It answered 503.")
+    gate.failed(gate.enter(host, now), error, now)
+    others = len(destinations.configured()) - 1
+    page = text(signed_in(vera).get(PAGE))
+    assert page.count(f"The last call to {host} failed (usage reports).") == others
+    assert page.count("It answered 503.") == 1
+    page = text(signed_in(vera).get("/ui/settings/telemetry"))
+    assert "The last try failed" not in page
+
+
+def attempt(destination: str, at: datetime, outcome: str = "") -> None:
+    """Write down a try to deliver something to the host of all destinations."""
+    Attempt.objects.create(
+        kind="report",
+        item="1",
+        destination=destination,
+        host=destinations.find("telemetry").host,
+        size=0,
+        choice=0,
+        started_at=at,
+        outcome=outcome,
+    )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -257,7 +334,7 @@ def test_the_set_up_runs_the_same_checks_only_when_selected(vendor) -> None:
     vendor.faults.set(parse_rules([{"path": "/", "mode": "html"}]))
     assert work() == 1
     page = text(client.get("/setup/3"))
-    assert "2 of 2 addresses cannot be reached" in page
+    assert "2 of 2 addresses failed" in page
     assert "Continue anyway" in page
     assert client.get(PAGE)["Location"] == "/setup/"
     assert Record.objects.get(action="connectivity.checked").via == "wizard"
