@@ -17,7 +17,7 @@ SENTENCES = {
     "connection.on": "{actor} turned Continuous Connection on",
     "connectivity.checked": "{actor} ran the connectivity checks",
     "data_plane.removed": "{actor} removed the data plane {subject}",
-    "delivery.sent": "This server sent something out",
+    "delivery.sent": "This server began {what}",
     "interaction-data.off": "{actor} turned interaction data off for all users",
     "interaction-data.on": "{actor} turned interaction data on for all users",
     "keys.changed": "Other license keys came from {subject}",
@@ -50,6 +50,13 @@ SENTENCES = {
     "user.signed_in": "{actor} signed in",
     "user.signed_out": "{actor} signed out",
     "user.unlocked": "{actor} unlocked {subject}",
+}
+# The kind of a call -> what began; how it ended stands in the ledger.
+CALLS = {
+    "batch": "to send a batch of events",
+    "entitlements": "to ask for the entitlements",
+    "keys": "to ask for the license keys",
+    "report": "a call about a usage report",
 }
 # The key of a group in the filter -> what people call it, and the areas in it.
 GROUPS = {
@@ -86,7 +93,10 @@ def line(record: Record) -> Line:
     """Return a record as a sentence; unknown actions show their code."""
     form = SENTENCES.get(record.action, "{actor}: {action} {subject}")
     sentence = form.format(
-        actor=record.actor, subject=record.subject, action=record.action
+        actor=record.actor,
+        subject=record.subject,
+        action=record.action,
+        what=CALLS.get(record.subject.partition(" ")[0], "a call"),
     )
     return Line(record.at, sentence.strip())
 
