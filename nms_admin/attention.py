@@ -10,6 +10,7 @@ from django.urls import reverse
 from audit import checking
 from common.access import may
 from common.roles import Role
+from egress import destinations, gate
 from egress.models import Gate, Pause
 from licensing import services as licensing
 from licensing import stories
@@ -25,6 +26,7 @@ from usage import ledger
 from usage.models import Report
 
 ALIVE_FOR = timedelta(minutes=3)
+SLOW_AFTER = timedelta(seconds=10)
 NEEDED = ("integrations", "scheduler")
 
 
@@ -54,6 +56,7 @@ def notes(
         *(n for n in _license(standing, now) if _wanted(n.stage, user, now)),
         *(n for n in _due(now) if _wanted(n.stage, user, now)),
         *_delivery(),
+        *_unanswered(now),
         *_reports(),
         *_processes(now),
         *_chain(),
@@ -124,12 +127,27 @@ def _delivery() -> list[Note]:
             "The receiver refused the license. Nothing is lost.",
         )
         found.append(Note("bad", title, body, reverse("ui-license"), "View license"))
-    gate = Gate.objects.filter(failures__gt=0).first()
-    if gate and gate.closed_until:
-        title = f"{gate.host} does not answer"
-        body = f"{gate.sentence} Nothing is lost; it is tried again by itself."
+    closed = Gate.objects.filter(failures__gt=0).first()
+    if closed and closed.closed_until:
+        title = f"{closed.host} does not answer"
+        body = f"{closed.sentence} Nothing is lost; it is tried again by itself."
         found.append(Note("warn", title, body, url, "View delivery"))
     return found
+
+
+def _unanswered(now: datetime) -> list[Note]:
+    waiting = gate.under_way(now).filter(started_at__lte=now - SLOW_AFTER)
+    found = waiting.order_by("started_at").first()
+    if found is None or gate.closed_until(found.host):
+        return []
+    what = destinations.label_of(found.destination).lower()
+    title = f"{found.host} has not answered since {found.started_at:%H:%M} UTC"
+    body = (
+        f"A call about {what} waits for its answer, at most 80 seconds; then it is"
+        " tried again. Nothing is lost."
+    )
+    url = reverse("ui-connectivity")
+    return [Note("warn", title, body, url, "Open Connectivity")]
 
 
 def _reports() -> list[Note]:

@@ -7,7 +7,7 @@ import time_machine
 from django.test import Client
 
 from audit import services as audit
-from egress.models import Pause
+from egress.models import Attempt, Pause
 from licensing import services as licensing
 from nms_admin import activity, attention
 from telemetry import processes
@@ -46,6 +46,31 @@ def test_a_silent_process_is_named_after_three_minutes(running, now) -> None:
         seen_at=now - timedelta(minutes=4)
     )
     assert titles(now) == ["Not running: scheduler"]
+
+
+def test_a_call_without_an_answer_for_ten_seconds_is_named(running, now) -> None:
+    make.license(now)
+    call = Attempt.objects.create(
+        kind="report",
+        item="1",
+        destination="usage",
+        host="localhost:8101",
+        size=0,
+        choice=0,
+        started_at=now - timedelta(seconds=9),
+    )
+    assert titles(now) == []
+    assert titles(now + timedelta(seconds=1)) == [
+        "localhost:8101 has not answered since 11:59 UTC"
+    ]
+    Attempt.objects.filter(pk=call.pk).update(outcome=Attempt.Outcome.ACCEPTED)
+    assert titles(now + timedelta(seconds=1)) == []
+
+
+def test_a_call_is_named_as_begun_not_as_sent(db, now) -> None:
+    row = audit.record("delivery.sent", now=now, subject="batch 1")
+    said = activity.line(row).sentence
+    assert said == "This server began to send a batch of events"
 
 
 def test_the_gravest_stands_first(running, now) -> None:
