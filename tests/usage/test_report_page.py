@@ -57,6 +57,8 @@ def test_the_way_of_a_report_from_the_button_to_the_receipt(
     client = signed_in(otto)
     first = text(client.get(LICENSE))
     assert "Last report None yet" in first
+    assert "Next report Its time is chosen within a minute" in first
+    assert "Only an administrator can change this You can send usage." in first
     assert "also with Continuous Connection off" in first
     shown = text(send(client))
     assert "Report built, 48 instances," in shown
