@@ -61,7 +61,6 @@ class TestPage:
             assert client.get(path).status_code == 200
         assert '<a href="/ui/settings/telemetry">data points</a>' in page
 
-
     def test_commands_name_the_address_of_this_console(self, finished, settings):
         settings.NMS_PUBLIC_URL = "https://console.example.net"
         page = body(Client().get(HELP))
