@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Min
 from django.views.decorators.debug import sensitive_variables
 
 from audit import services as audit
-from common.models import Setup
 from common.sealing import unseal
-from licensing import checking, connection, keys, states
+from licensing import checking, connection, keys, states, terms
 from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
 from licensing.models import License, TerminateNotice
 from licensing.reading import license_in
 from licensing.signals import license_changed
-from licensing.states import State
 
 log = structlog.get_logger(__name__)
 
@@ -31,37 +27,12 @@ connection_number = connection.number
 connection_on_since = connection.on_since
 set_connection = connection.set_choice
 state_of = checking.state_of
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Under what events go out now.
-
-    ``hold`` is None when they may, else why not: ``setup``, ``disconnected``,
-    ``no_license``, ``waiting_for_keys``, ``provisional``, ``not_valid`` or
-    ``no_subscription_id``. ``released_at`` is when the last of these ended; None while
-    events are held. ``bearer`` says whether the license is sent along.
-    """
-
-    subscription_id: str | None
-    license_id: int | None
-    hold: str | None
-    released_at: datetime | None
-    bearer: bool
-
-
-@dataclass(frozen=True)
-class Standing:
-    """The license in force, how it stands, and under what events go out."""
-
-    license: License | None
-    state: State
-    terms: Terms
-
-
-def current() -> License | None:
-    """Return the license in force, whatever its state; None when there is none."""
-    return License.objects.filter(current=True).first()
+Terms = terms.Terms
+Standing = terms.Standing
+current = terms.current
+state = terms.state
+standing = terms.standing
+delivery_terms = terms.delivery_terms
 
 
 def history() -> list[License]:
@@ -85,42 +56,6 @@ def clock_ran_back(found: License | None, now: datetime) -> datetime | None:
         return None
     noted = (found.applied_at, found.checked_at, found.entitlements_at)
     return states.ran_back(now, noted)
-
-
-def state(now: datetime) -> State:
-    """Return how the current license stands at ``now``."""
-    return standing(now).state
-
-
-def delivery_terms(now: datetime) -> Terms:
-    """Return whether events may go out, under which subscription, and since when."""
-    return standing(now).terms
-
-
-def standing(now: datetime) -> Standing:
-    """Return the current license, its state and the terms it gives, read at once."""
-    row = Setup.objects.filter(pk=1).first() or Setup()
-    found = current()
-    mode = settings.NMS_OPERATION_MODE or row.operation_mode
-    now_is = states.state_at(
-        checking.facts_of(found), now, disconnected=mode == "disconnected"
-    )
-    return Standing(found, now_is, _terms(row, mode, found, now_is))
-
-
-def _terms(row: Setup, mode: str, found: License | None, now_is: State) -> Terms:
-    hold = _hold(row, mode, found, now_is)
-    if hold or found is None:
-        subscription = found.subscription_id if found else None
-        return Terms(subscription, found.pk if found else None, hold, None, True)
-    moments = [row.finished_at, row.mode_changed_at, _usable_since(found)]
-    return Terms(
-        found.subscription_id,
-        found.pk,
-        None,
-        max(at for at in moments if at),
-        found.kind == License.Kind.JWT,
-    )
 
 
 def token(license_id: int) -> str:
@@ -296,40 +231,6 @@ def announce_changes(now: datetime) -> bool:
         license_changed.send(sender=None, now=now)
     log.info("license.phase", phase=phase)
     return True
-
-
-def _usable_since(found: License) -> datetime:
-    """Return since when events may go out under this subscription without a break.
-
-    Replacing a license by another of the same subscription interrupts nothing: what
-    waits for the receiver goes on waiting.
-    """
-    moments = (found.applied_at, found.checked_at, found.not_before)
-    since = max(at for at in moments if at)
-    before = License.objects.filter(
-        pk__lt=found.pk,
-        ended_at=since,
-        ended_reason=License.Ended.REPLACED,
-        subscription_id=found.subscription_id,
-    ).first()
-    if before is None:
-        return since
-    then = state_of(before, since)
-    return _usable_since(before) if then.usable and not then.provisional else since
-
-
-def _hold(row: Setup, mode: str, found: License | None, now_is: State) -> str | None:
-    if row.finished_at is None:
-        return "setup"
-    if found is None:
-        return "no_license"
-    if mode == "disconnected":
-        return "provisional" if now_is.provisional else "disconnected"
-    if now_is.phase == "waiting":
-        return "waiting_for_keys"
-    if not now_is.usable:
-        return "not_valid"
-    return None if found.subscription_id else "no_subscription_id"
 
 
 def _store(
