@@ -32,6 +32,7 @@ urlpatterns: list[URLPattern] = [
     ),
     path(f"{PAGE}/send-usage", usage_page.send, name="usage-send"),
     path(f"{PAGE}/send-usage/outcome", usage_page.outcome, name="usage-outcome"),
+    path(f"{PAGE}/courier.py", usage_page.courier, name="usage-courier"),
     path(f"{PAGE}/report", usage_page.prepare, name="usage-prepare"),
     path(f"{PAGE}/acknowledgement", usage_page.acknowledge, name="usage-acknowledge"),
     path(REPORTS, usage_page.all_reports, name="ui-usage-reports"),

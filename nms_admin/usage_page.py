@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,8 @@ from nms_admin.license_tabs import tabs
 from usage import carrying, document, ledger, reports, tasks
 from usage.errors import AcknowledgementRefused, ReportRefused
 from usage.models import Report
+
+COURIER = settings.BASE_DIR / "courier.py"
 
 
 def part(request: HtmxRequest, now: datetime) -> dict[str, Any]:
@@ -73,6 +76,15 @@ def send(request: HtmxRequest) -> HttpResponse:
         messages.info(request, _running(outcome.report, now))
     tasks.nudge()
     return redirect(f"{reverse('ui-license')}#usage")
+
+
+@sign_in_required
+@require_safe
+def courier(request: HtmxRequest) -> HttpResponse:  # noqa: ARG001
+    """Give the courier: the script that carries a report on a connected machine."""
+    answer = HttpResponse(COURIER.read_bytes(), content_type="text/x-python")
+    answer["Content-Disposition"] = 'attachment; filename="courier.py"'
+    return answer
 
 
 @operator_required
@@ -214,8 +226,16 @@ def _carrying(
         "may_prepare": may(request.user, Role.OPERATOR),
         "may_upload": may(request.user, Role.ADMINISTRATOR),
         "lines": _lines(report) if report else [],
+        "courier": _courier_line(report) if report else "",
+        "courier_sha256": hashlib.sha256(COURIER.read_bytes()).hexdigest(),
         "past": ledger.rows()[:5],
     }
+
+
+def _courier_line(report: Report) -> str:
+    """Return the call of the courier; its own address is that of live mode."""
+    line = f"python3 courier.py --report usage-report-{report.pk}.zip"
+    return f"{line} \\\n  --license license.jwt --url {settings.NMS_F5_API_URL}"
 
 
 def _lines(report: Report) -> list[str]:

@@ -91,6 +91,7 @@ PAGES = {
     "usage-send": (OPERATOR, "POST"),
     "usage-outcome": (VIEWER, "GET"),
     "ui-usage-reports": (VIEWER, "GET"),
+    "usage-courier": (VIEWER, "GET"),
     "usage-prepare": (OPERATOR, "POST"),
     "usage-acknowledge": (ADMINISTRATOR, "POST"),
     "ui-usage-preview": (VIEWER, "GET"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 
 import pytest
 import time_machine
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from tests.usage.conftest import used
@@ -42,7 +44,7 @@ def download(client) -> bytes:
     return client.get(f"{LICENSE}/reports/{number}/download").content
 
 
-def add(client, body: bytes | None, **fields: str):
+def add(client, body: bytes | None, **fields: object):
     if body is not None:
         fields["file"] = SimpleUploadedFile("ack.zip", body)
     return client.post(f"{LICENSE}/acknowledgement", fields, follow=True)
@@ -66,6 +68,16 @@ def test_the_way_of_a_carried_report_in_four_steps(client, sandbox_data) -> None
     assert f"Report {report.pk} is accepted." in done
     assert "Report again by 22 May 2027" in done
     assert "Accepted" in done
+
+
+def test_the_page_offers_the_courier_and_its_digest(client) -> None:
+    prepare(client)
+    page = text(client.get(LICENSE))
+    given = client.get(f"{LICENSE}/courier.py").content
+    assert given == (settings.BASE_DIR / "courier.py").read_bytes()
+    assert hashlib.sha256(given).hexdigest() in page
+    assert f"--report usage-report-{Report.objects.get().pk}.zip" in page
+    assert f"--url {settings.NMS_F5_API_URL}" in page
 
 
 def test_the_same_file_again_is_named_and_changes_nothing(client, sandbox_data) -> None:
