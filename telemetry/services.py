@@ -226,9 +226,14 @@ def _audit(action: str, by: str, address: str, now: datetime, subject: str) -> N
     )
 
 
-def why(now: datetime) -> list[Reason]:
-    """Return everything that has a say about events now; one decides."""
-    found = licensing.standing(now)
+def why(now: datetime, standing: licensing.Standing | None = None) -> list[Reason]:
+    """Return everything that has a say about events now; one decides.
+
+    Args:
+        now: The moment.
+        standing: How the license stands then, when it is known.
+    """
+    found = standing or licensing.standing(now)
     destination = destinations.find(delivery.DESTINATION)
     lock, newest = locks.of_file(locks.TELEMETRY), connection.choice()
     return states.why(
@@ -239,7 +244,7 @@ def why(now: datetime) -> list[Reason]:
             policy_origin=locks.origin(lock),
             choice=newest.value if newest else None,
             choice_origin=choices.origin(newest),
-            finished=setup.finished_at() is not None,
+            finished=found.terms.hold != "setup",
             licensed=found.license is not None,
             connected=setup.operation_mode() == "connected",
             mode_origin="NMS_OPERATION_MODE"

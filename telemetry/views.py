@@ -49,20 +49,22 @@ EXPORT = 50_000
 def page(request: HtmxRequest) -> HttpResponse:
     """Show what is captured, the plot, the ledger and the next document."""
     now = timezone.now()
-    terms = licensing.delivery_terms(now)
+    standing = licensing.standing(now)
+    terms = standing.terms
     context = _ledger(request, held=bool(terms.hold))
     if request.htmx.target == "ledger":
         return render(request, "telemetry/_ledger_answer.html", context)
-    why = services.why(now)
+    why = services.why(now, standing)
+    outcome = states.outcome(why)
     context |= {
         "now": now,
         "terms": terms,
-        "on": licensing.connection_on(),
+        "on": outcome != "off",
         "waiting": services.waiting(now, terms),
         "totals": ledger.totals(DAYS, now),
         "trouble": _trouble(),
         "why": why,
-        "outcome": states.OUTCOMES[states.outcome(why)],
+        "outcome": states.OUTCOMES[outcome],
         "points": _points(now),
         "product_usage": reports.summary(DAYS, now),
         "plot": _plot(now, held=bool(terms.hold)),
