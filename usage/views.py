@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from common.access import client_address, public, sign_in_required
 from common.api import compact
 from common.http import HtmxRequest
+from egress.destinations import LOOPBACK
 from licensing import services as licensing
 from usage import days, intake, listing, reading, services
 from usage.errors import MessageRefused
@@ -38,7 +39,6 @@ def page(request: HtmxRequest) -> HttpResponse:
     """Show what is in use against the license, day by day, and who reports."""
     now = timezone.now()
     rows, older = listing.reporters(now, request.GET.get("after", ""))
-    address = urlsplit(settings.NMS_PUBLIC_URL)
     context: dict[str, Any] = {
         "rows": rows,
         "older_url": _link(request, after=older) if older else "",
@@ -46,8 +46,8 @@ def page(request: HtmxRequest) -> HttpResponse:
         "clusters": listing.clusters(),
         "any": listing.known(),
         "refused": listing.turned_away(now),
-        "mgmt": MGMT.format(host=address.netloc),
-        "tls": address.scheme == "https",
+        "mgmt": MGMT.format(host=_endpoint()),
+        "tls": settings.NMS_PUBLIC_URL.startswith("https:"),
         "detail": settings.NMS_USAGE_DETAIL,
     }
     if context["any"]:
@@ -72,6 +72,13 @@ def take(request: HttpRequest) -> HttpResponse:
         return _refused(refusal, intake.count_refusal(refusal, address, now))
     said = "Stored." if new else "Known already; nothing was changed."
     return compact({"message": said, "code": 200}, 200)
+
+
+def _endpoint() -> str:
+    """Return where NGINX on another host reports, as far as this server knows it."""
+    address = urlsplit(settings.NMS_PUBLIC_URL)
+    here = address.hostname in LOOPBACK
+    return "<this-server>:443" if here else address.netloc
 
 
 def _in_use(request: HttpRequest, now: datetime) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,12 @@ def test_with_nothing_reported_the_page_shows_how_to_begin(shown, settings):
     assert "No usage yet" in text
     assert "usage_report endpoint=nms.example.net:8443;" in text
     assert "license_token /etc/nginx/license.jwt;" in text
+
+
+def test_an_endpoint_that_no_other_host_reaches_is_not_given_to_copy(shown):
+    text = shown()
+    assert "usage_report endpoint=<this-server>:443;" in unescape(text)
+    assert text.index("does not speak TLS") < text.index("license_token")
 
 
 def test_the_page_says_what_a_report_holds(shown, settings):
@@ -131,7 +138,7 @@ def test_an_instance_that_stopped_reporting_turns_late_and_silent(shown, now):
     report(now, "a2", 26, host="web-2")
     report(now, "a3", 24 * 8, host="web-3")
     text = shown()
-    assert "01234567 web-1 nginx-plus-r34 – 23 Nov 2026 just now Reporting" in text
+    assert "01234567 web-1 nginx-plus-r34 Off 23 Nov 2026 just now Reporting" in text
     assert re.search("web-2 nginx-plus-r34 – .{15,30} Late", text)
     assert re.search("web-3 nginx-plus-r34 – .{15,30} Silent", text)
     assert "1 late, 1 silent" in text
