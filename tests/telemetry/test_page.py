@@ -55,6 +55,15 @@ def payload(answer) -> str:
     return html.unescape(found[1])
 
 
+def test_the_ledger_says_where_all_other_calls_stand(signed_in, vera) -> None:
+    client = signed_in(vera)
+    page = client.get(PAGE)
+    assert "Events only. Usage reports and their calls: Usage reports" in text(page)
+    link = re.search(r'href="([^"]*group=deliveries)"', page.content.decode())
+    assert link
+    assert client.get(link[1]).status_code == 200
+
+
 def test_what_the_page_shows_is_byte_for_byte_what_the_receiver_gets(
     signed_in, otto, licensed, receiver, clock
 ) -> None:
