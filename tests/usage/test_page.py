@@ -139,8 +139,8 @@ def test_an_instance_that_stopped_reporting_turns_late_and_silent(shown, now):
     report(now, "a3", 24 * 8, host="web-3")
     text = shown()
     assert "01234567 web-1 nginx-plus-r34 Off 23 Nov 2026 just now Reporting" in text
-    assert re.search("web-2 nginx-plus-r34 – .{15,30} Late", text)
-    assert re.search("web-3 nginx-plus-r34 – .{15,30} Silent", text)
+    assert re.search("web-2 nginx-plus-r34 Off .{15,30} Late", text)
+    assert re.search("web-3 nginx-plus-r34 Off .{15,30} Silent", text)
     assert "1 late, 1 silent" in text
     assert "nginx-plus-r34 2" in text
 
