@@ -146,11 +146,11 @@ def summary(days: int, now: datetime) -> dict[str, object]:
 def report_by() -> date | None:
     """Return the last day for the next report; None when F5 names none."""
     last = last_accepted()
-    return states.report_by(
-        last.accepted_at if last else None,
-        licensing.activated_at(),
-        disconnected=setup.operation_mode() == "disconnected",
-    )
+    if last:
+        return states.report_by(last.accepted_at, None, disconnected=False)
+    if setup.operation_mode() == "connected":
+        return None
+    return states.report_by(None, licensing.activated_at(), disconnected=True)
 
 
 def shown(now: datetime) -> Report | None:
