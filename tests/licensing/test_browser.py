@@ -203,7 +203,9 @@ def test_no_banner_covers_the_form(visit: Open, today: datetime, width: int) -> 
     page = visit(f"{PAGE}/add", width=width)
     expect(page.get_by_role("link", name="Opt out for all users")).to_be_visible()
     for _ in range(2):
-        for control in page.locator("main form :is(summary, button, a, textarea)").all():
+        for control in page.locator(
+            "main form :is(summary, button, a, textarea)"
+        ).all():
             if control.is_visible():
                 assert not control.evaluate(COVERED), control.inner_text()
         page.locator("details").evaluate_all("all => all.map(one => one.open = true)")
