@@ -174,7 +174,7 @@ def test_limits_are_shown_without_a_use_nobody_measured(page, now):
     assert '60 <span class="n-muted">entitled</span>' in shown
     assert "Not limited" in shown
     assert "TM_INSTANCES" in shown
-    assert "Not counted here" in shown
+    assert "Not counted here; its name is F5’s code" in shown
     assert "Nothing reported since yesterday" in shown
     assert "of 60" not in shown
 
