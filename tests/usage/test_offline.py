@@ -200,6 +200,8 @@ def test_the_first_acknowledgement_completes_the_activation(
     assert report.acknowledgement_checked
     status = Client().get(f"{BASE}/modules/licensed", headers=headers())
     assert status.content == b'{"licensed":true}'
+    record = Record.objects.get(action="usage.acknowledged")
+    assert (record.actor, record.via) == ("ada", "api")
 
 
 def test_the_same_acknowledgement_again_changes_nothing(

@@ -10,6 +10,7 @@ import time_machine
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from audit.models import Record
 from tests.usage.conftest import used
 from tests.usage.test_offline import (  # noqa: F401  (fixtures)
     acknowledged,
@@ -85,6 +86,7 @@ def test_the_same_file_again_is_named_and_changes_nothing(client, sandbox_data) 
     said = acknowledged(download(client), sandbox_data)
     add(client, said)
     again = text(add(client, said))
+    assert Record.objects.get(action="usage.acknowledged").via == "settings"
     assert "Already uploaded on 23 Nov 2026 by ada." in again
 
 
