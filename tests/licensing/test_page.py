@@ -138,7 +138,9 @@ def test_the_switch_stands_in_each_state(page, now, state):
     assert SWITCH in shown
     assert 'role="switch" id="continuous-connection" name="enabled" value="0"' in shown
     services.set_connection(on=False, by="ada", via=Via.SETTINGS, now=now)
-    assert 'name="enabled" value="1" aria-checked="false"' in text(page())
+    off = text(page())
+    assert 'name="enabled" value="1" aria-checked="false"' in off
+    assert "When on, it sends the five telemetry data points" in off
 
 
 @pytest.mark.parametrize("user", ["vera", "otto"])

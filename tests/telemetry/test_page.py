@@ -135,6 +135,7 @@ def test_off_is_said_in_so_many_words(signed_in, ada, licensed, now) -> None:
     licensing.set_connection(on=False, by="ada", via=Via.SETTINGS, now=now)
     page = text(signed_in(ada).get(PAGE))
     assert "Telemetry is off Nothing is recorded and nothing is sent." in page
+    assert "While it is off Nothing is recorded or sent." in page
 
 
 def test_a_failed_try_says_when_the_next_one_is(
