@@ -37,7 +37,7 @@ SENTENCES = {
     "usage.credentials_downloaded": "{actor} downloaded a usage report with the license",
     "usage.report_built": "A usage report was built",
     "usage.report_downloaded": "{actor} downloaded a usage report",
-    "usage.report_selected": "{actor} sent usage to F5",
+    "usage.report_selected": "{actor} selected Send Usage to F5",
     "user.activated": "{actor} activated {subject}",
     "user.added": "{actor} added the user {subject}",
     "user.deactivated": "{actor} deactivated {subject}",
