@@ -30,6 +30,7 @@ PAGES = {
     "license": "/ui/settings/license",
     "license-add": "/ui/settings/license/add",
     "license-history": "/ui/settings/license/history",
+    "license-as-of": "/ui/settings/license/as-of?date=2027-09-20",
     "usage-reports": "/ui/settings/license/reports",
     "data-planes": "/ui/data-planes",
     "data-plane-token": "/ui/data-planes/tokens/issue",
