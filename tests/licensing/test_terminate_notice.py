@@ -74,7 +74,9 @@ def test_what_somebody_selected_on_the_page_is_told(browser, vendor, now):
     make.license(now)
     assert 'name="tell" value="1">' in browser.get(PAGE).content.decode()
     browser.post(f"{PAGE}/terminate", {"confirm": make.SUBSCRIPTION, "tell": "1"})
-    assert "is not told yet. It is within a minute." in words(browser.get(f"{PAGE}/history"))
+    assert "is not told yet. It is within a minute." in words(
+        browser.get(f"{PAGE}/history")
+    )
     assert deliver(now) == 1
     (request,) = arrivals(vendor)
     assert json.loads(request.body) == {
