@@ -33,6 +33,7 @@ SENTENCES = {
     "telemetry.batch_retried": "{actor} asked to send a refused batch again",
     "telemetry.held_deleted": "{actor} deleted the held events",
     "telemetry.ledger_exported": "{actor} exported the delivery ledger",
+    "usage.acknowledgement_downloaded": "{actor} downloaded an acknowledgement",
     "usage.acknowledged": "{actor} uploaded the acknowledgement of a usage report",
     "usage.credentials_downloaded": "{actor} downloaded a usage report with the license",
     "usage.report_built": "A usage report was built",

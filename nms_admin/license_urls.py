@@ -43,5 +43,10 @@ urlpatterns: list[URLPattern] = [
         usage_page.download,
         name="usage-report-download",
     ),
+    path(
+        f"{REPORTS}/<uuid:number>/acknowledgement",
+        usage_page.acknowledgement_file,
+        name="usage-report-acknowledgement",
+    ),
     path(f"{PAGE}/terminate", license_page.terminate, name="ui-license-terminate"),
 ]

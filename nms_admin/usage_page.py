@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseStopPolling
 
+from audit import services as audit
 from common import setup
 from common.access import (
     administrator_required,
@@ -30,7 +31,7 @@ from common.roles import Role
 from common.templatetags.nms import utc_day_text
 from licensing import services as licensing
 from nms_admin.license_tabs import tabs
-from usage import carrying, document, ledger, reports, tasks
+from usage import acknowledgement, carrying, document, ledger, reports, tasks
 from usage.errors import AcknowledgementRefused, ReportRefused
 from usage.models import Report
 
@@ -173,8 +174,41 @@ def one_report(request: HtmxRequest, number: uuid.UUID) -> HttpResponse:
         "attempts": ledger.attempts_of(report),
         "may_see": may(request.user, Role.OPERATOR),
         "content": document.read(archive) if archive else None,
+        "said": _said(bytes(report.acknowledgement)),
     }
     return render(request, "usage/report.html", context)
+
+
+@operator_required
+@require_safe
+def acknowledgement_file(request: HtmxRequest, number: uuid.UUID) -> HttpResponse:
+    """Give the acknowledgement of a report as it came; who took it is recorded."""
+    report = _found(number)
+    body = bytes(report.acknowledgement)
+    if not body:
+        messages.error(request, "There is no acknowledgement of this report.")
+        return redirect("ui-usage-report", number=number)
+    audit.record(
+        "usage.acknowledgement_downloaded",
+        now=timezone.now(),
+        actor=request.user.get_username(),
+        via=Via.SETTINGS,
+        subject=str(number),
+        address=client_address(request),
+        details={"sha256": hashlib.sha256(body).hexdigest()},
+    )
+    answer = HttpResponse(body, content_type="application/zip")
+    name = f"acknowledgement-{number}.zip"
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _said(body: bytes) -> dict[str, str] | None:
+    """Return an acknowledgement's digest and readable part; None when there is none."""
+    if not body:
+        return None
+    digest = hashlib.sha256(body).hexdigest()
+    return {"sha256": digest, "text": acknowledgement.text(body)}
 
 
 @sign_in_required

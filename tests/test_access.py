@@ -96,6 +96,7 @@ PAGES = {
     "usage-acknowledge": (ADMINISTRATOR, "POST"),
     "ui-usage-preview": (VIEWER, "GET"),
     "ui-usage-report": (VIEWER, "GET"),
+    "usage-report-acknowledgement": (OPERATOR, "GET"),
     "usage-report-download": (OPERATOR, "GET"),
     "ui-nginx-usage": (VIEWER, "GET"),
     "ui-telemetry": (VIEWER, "GET"),

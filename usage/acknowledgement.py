@@ -115,6 +115,14 @@ def named(body: bytes) -> str:
     return said if isinstance(said, str) else ""
 
 
+def text(body: bytes) -> str:
+    """Return the readable part of an acknowledgement as it came; empty without one."""
+    try:
+        return _members(body).get(_CONTENT, b"").decode(errors="replace")
+    except AcknowledgementRefused:
+        return ""
+
+
 def _members(body: bytes) -> dict[str, bytes]:
     """Return the two members we know, read within bounds; nothing is unpacked."""
     if len(body) > LARGEST:

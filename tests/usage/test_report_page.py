@@ -77,6 +77,25 @@ def test_the_way_of_a_report_from_the_button_to_the_receipt(
     assert "Accepted 23 Nov 2026, 12:00 UTC" in page
 
 
+def test_the_acknowledgement_is_shown_and_given_as_it_came(
+    licensed, vendor, clock, otto, vera, signed_in
+) -> None:
+    client = signed_in(otto)
+    send(client)
+    deliver(clock)
+    report = Report.objects.get()
+    body = bytes(report.acknowledgement)
+    address = f"{LICENSE}/reports/{report.pk}"
+    shown = text(client.get(address))
+    assert "a signature over it, which holds" in shown
+    assert hashlib.sha256(body).hexdigest() in shown
+    assert f"&quot;reportId&quot;:&quot;{report.pk}&quot;" in shown
+    assert client.get(f"{address}/acknowledgement").content == body
+    record = Record.objects.get(action="usage.acknowledgement_downloaded")
+    assert (record.actor, record.subject) == ("otto", str(report.pk))
+    assert "reportId" not in text(signed_in(vera).get(address))
+
+
 def test_the_card_asks_again_until_something_changes(
     licensed, vendor, clock, otto, signed_in
 ) -> None:
