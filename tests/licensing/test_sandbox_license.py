@@ -67,6 +67,12 @@ def test_a_trial_of_some_days_can_be_asked_for(printed):
     assert services.current().subscription_id == "SBX-00000009"
 
 
+def test_one_that_ended_was_issued_before_it_did(printed):
+    assert added(printed("--days", "-5")).phase == "grace"
+    current = services.current()
+    assert current.issued_at < current.ends_at < timezone.now()
+
+
 def test_another_subscription_than_the_sandboxs_is_refused(printed):
     with pytest.raises(CommandError, match="SBX-"):
         printed("--subscription", "A-S00198432")

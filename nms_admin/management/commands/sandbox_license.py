@@ -26,6 +26,8 @@ class Command(BaseCommand):
         command += ["--data", str(settings.NMS_DATA_DIR / "sandbox")]
         command += ["--port", str(settings.NMS_SANDBOX_PORT)]
         command += ["--type", options["type"], "--days", str(options["days"])]
+        if options["days"] < 0:  # it ended already, so it was issued before that
+            command += ["--issued-days-ago", str(365 - options["days"])]
         if options["subscription"]:
             command += ["--subscription", options["subscription"]]
         done = subprocess.run(  # noqa: S603  (our own command)
