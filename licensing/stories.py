@@ -181,9 +181,10 @@ def steps(
         error: Why they are not, after a try.
         host: Whom they are asked of; empty when nobody is.
     """
-    ends = (
-        f"Valid through {_day(state.ends_on)}." if state.ends_on else "No end stated."
-    )
+    ends = "No end stated."
+    if state.ends_on:
+        ended = state.phase in ("grace", "expired")
+        ends = f"{'Ended' if ended else 'Valid through'} {_day(state.ends_on)}."
     signed = "Signed by F5, meant for urn:f5:teem."
     return [
         Step("File read", "done", "The token has three parts."),

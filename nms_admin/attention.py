@@ -202,8 +202,11 @@ def license_stat(standing: licensing.Standing) -> dict[str, str]:
         "waiting": "Waiting",
         "not_yet_valid": "Not yet",
         "expired": "Ended",
+        "grace": "In grace",
     }
     until = f"ends {_day(state.ends_on)}" if state.ends_on else "no end stated"
+    if state.grace_ends_on and state.phase == "grace":
+        until = f"ended {_day(state.ends_on)}, grace until {_day(state.grace_ends_on)}"
     name = licensing.name_of(found)
     return {
         "kind": kinds.get(state.phase, "bad"),

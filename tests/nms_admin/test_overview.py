@@ -40,6 +40,17 @@ def test_a_license_about_to_end_says_so_here_as_on_its_own_page(running, now) ->
     assert titles(now) == ["License expires in 20 days"]
 
 
+def test_in_grace_overview_says_when_it_ended_and_how_long_grace_is(
+    running, signed_in, vera, now
+) -> None:
+    make.license(now - timedelta(days=30), days=20)
+    page = signed_in(vera).get("/ui/").content.decode()
+    assert "In grace" in page
+    assert "ended 13 Nov 2026, grace until 11 Feb 2027" in page
+    history = signed_in(vera).get("/ui/settings/license/history").content.decode()
+    assert "Valid through" in history
+
+
 def test_a_silent_process_is_named_after_three_minutes(running, now) -> None:
     make.license(now)
     ProcessRun.objects.filter(name="scheduler").update(
