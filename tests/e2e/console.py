@@ -162,6 +162,12 @@ class Console:
         except (URLError, OSError):
             return False
 
+    def takes_agents(self) -> bool:
+        """Return whether dpm listens; it is the last process to start."""
+        host, port = self.agents.split(":")
+        with socket.socket() as probe:
+            return probe.connect_ex((host, int(port))) == 0
+
     def output(self) -> str:
         """Return everything the processes wrote so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -197,6 +197,9 @@ def test_an_agent_registers_over_tls(site: Site) -> None:
     token = site.console.manage(
         "shell", "--no-imports", "--verbosity", "0", "-c", ISSUE
     ).strip()
+    # An agent asks once in its life: what NGINX answers for a dpm that is not there yet
+    # is an answer.
+    wait_for(site.console.takes_agents, 20, "dpm listens")
     target = site.console.agents
     if site.port != site.console.port:
         target = f"localhost:{site.port}"  # the same port as the console
