@@ -38,6 +38,7 @@ def _signed_in() -> tuple[User, str]:
     analytics.set_choice(
         collect=False, by="bench", via=Via.SETTINGS, now=timezone.now()
     )
+    User.objects.filter(username="bench").delete()  # of the case before
     user = User.objects.create_superuser("bench", password="x", role=Role.ADMINISTRATOR)
     store = import_module(settings.SESSION_ENGINE).SessionStore()
     store[SESSION_KEY] = str(user.pk)
