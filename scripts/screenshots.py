@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import requests
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, FloatRect, Page
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -56,9 +56,10 @@ class Camera:
     """Takes one page in several looks."""
 
     def __init__(
-        self, browser: Browser, folder: Path, looks: list[tuple[int, str]]
+        self, browser: Browser, folder: Path, looks: list[tuple[int, str]], most: int
     ) -> None:
         self.browser, self.folder, self.looks = browser, folder, looks
+        self.most = most  # pixels from the top
 
     def take(self, page: Page, name: str) -> None:
         """Take the page as it is now in every look."""
@@ -70,7 +71,9 @@ class Camera:
             page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
             page.wait_for_timeout(150)
             path = self.folder / f"{name}.{width}.{theme}.png"
-            page.screenshot(path=path, full_page=True)
+            height = page.evaluate("document.documentElement.scrollHeight")
+            part = FloatRect(x=0, y=0, width=width, height=min(height, self.most))
+            page.screenshot(path=path, full_page=True, clip=part)
         page.set_viewport_size({"width": 1440, "height": 900})
 
 
@@ -241,7 +244,12 @@ def main() -> None:
         (folder / "data").mkdir()
         console.start()
         try:
-            story(console, browser, Camera(browser, target, looks), folder)
+            story(
+                console,
+                browser,
+                Camera(browser, target, looks, 20_000 if everything else 1600),
+                folder,
+            )
         finally:
             console.stop()
 
