@@ -26,7 +26,7 @@ SEARCH = DataPoint(
     label="Search",
     trigger="Somebody searches",
     purpose="Whether people search",
-    since="0.2.0",
+    since="9.0.0",
     fields=catalog.CLICK.fields[:6],
 )
 VIEW, CLICK = catalog.POINTS
@@ -65,10 +65,10 @@ def answered(admin, now):
 
 @pytest.fixture
 def upgrade(settings, monkeypatch):
-    """Return a function that starts 0.2.0, with another catalogue."""
+    """Return a function that starts 9.0.0, with another catalogue."""
 
     def start(points: tuple[DataPoint, ...]) -> None:
-        settings.VERSION = "0.2.0"
+        settings.VERSION = "9.0.0"
         monkeypatch.setattr(catalog, "POINTS", points)
         monkeypatch.setattr(catalog, "DIGEST", digest(points))
 
@@ -130,13 +130,13 @@ def test_an_unchanged_dictionary_is_said_once_for_the_installation(
     upgrade(SAME)
     said = banner(admin)
     assert f"Interaction data stays {'on' if value else 'off'}" in said
-    assert "Your choice from 23 Nov 2026 by ada was kept in version 0.2.0." in said
+    assert "Your choice from 23 Nov 2026 by ada was kept in version 9.0.0." in said
     assert "What may be sent has not changed." in said
     assert ("Opt out for all users" in said) is value
     assert "Keep it on" not in said
 
     assert admin.post(GOT_IT, {"next": CONSOLE})["Location"] == CONSOLE
-    assert Acknowledgement.objects.get().version == "0.2.0"
+    assert Acknowledgement.objects.get().version == "9.0.0"
     other = django_user_model.objects.create_user("adam", role="administrator")
     assert banner(admin) == banner(signed_in(other)) == ""
     assert services.is_on() is value
