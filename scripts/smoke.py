@@ -20,7 +20,7 @@ import requests
 
 PASSWORD = "correct-horse-battery-staple"  # noqa: S105
 START_LIMIT, STOP_LIMIT, CPU_LIMIT = 10.0, 10.0, 0.01
-PSS_LIMIT_MB = 400  # 350 for core, integrations and scheduler; dpm is one more
+PSS_LIMIT_MB = 420  # 350 for core, integrations and scheduler; dpm is one more
 IDLE_SECONDS = 20
 
 
