@@ -71,7 +71,8 @@ def test_a_cell_of_several_parts_stays_one_text_on_a_phone(
     make.license(now)
     page = visit(HISTORY, 390)
     found = page.evaluate(LABELS)
-    assert len(found) == 8
+    columns = page.locator("thead th").count()
+    assert len(found) == 2 * (columns - 1)
     assert {tuple(one) for one in found} == {("flow-root", "Inter")}
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert violations(page) == []
