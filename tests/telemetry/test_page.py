@@ -180,13 +180,13 @@ def test_a_refused_batch_can_be_sent_again_or_discarded(
 
 @pytest.fixture
 def ledger(licensed, receiver, clock) -> list[Batch]:
-    """Thirty batches, a minute apart; the last one is refused."""
+    """Thirty batches, a millisecond apart; the last one is refused."""
     for number in range(30):
         if number == 29:
             receiver.fails("status", status=400)
         record(1, clock.now)
         delivery.deliver(clock)
-        clock.forward(minutes=1)
+        clock.forward(milliseconds=1)
     return list(Batch.objects.order_by("-sealed_at"))
 
 
