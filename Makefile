@@ -45,7 +45,7 @@ run: .venv/.runtime staticfiles/.collected
 	@exec $(PY) manage.py serve
 
 test: .venv/.dev staticfiles/.collected
-	@scripts/chromium
+	@scripts/peers
 	@$(PY) scripts/with_servers.py scripts/test
 
 lint: .venv/.dev
@@ -67,7 +67,7 @@ bench: .venv/.dev staticfiles/.collected
 	@$(PY) scripts/with_servers.py $(PY) -m bench
 
 screenshots: .venv/.dev staticfiles/.collected
-	@scripts/chromium
+	@scripts/peers chromium
 	@$(PY) scripts/screenshots.py
 
 requirements: | .venv/bin/python
