@@ -22,7 +22,7 @@ LABELS = {
     "usage": "Usage reports",
     "terminate": "Notices of termination",
 }
-SECURE = "secure-api"
+KEYS, SECURE = "keys", "secure-api"
 CHECKED_ONLY = "Checked only: named by F5, no delivery uses it"
 LIVE_HOSTS = ("product.apis.f5.com", "product-s.apis.f5.com")
 _OVERRIDES = ("telemetry", "entitlements", "keys", "terminate")
@@ -65,6 +65,15 @@ class Destination:
     def local(self) -> bool:
         """Return whether it stands on this host."""
         return urlsplit(self.url).hostname in LOOPBACK
+
+    @property
+    def public(self) -> bool:
+        """Return whether only public addresses are connected to when it is called.
+
+        So it is with the keys, because what answers decides which licenses are right;
+        the sandbox on this host is the exception.
+        """
+        return self.name == KEYS and not (settings.SANDBOX and self.local)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,45 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
 
 from cryptography import x509
 
 RESOLVERS = Path("/etc/resolv.conf")
+_IPV4 = {
+    "0.0.0.0/8": "an address of this host",
+    "127.0.0.0/8": "an address of this host",
+    "10.0.0.0/8": "a private address",
+    "172.16.0.0/12": "a private address",
+    "192.168.0.0/16": "a private address",
+    "100.64.0.0/10": "an address behind a provider’s NAT",
+    "169.254.0.0/16": "a link-local address",
+    "168.63.129.16/32": "an address of the cloud’s own services",
+    "192.0.0.0/24": "a reserved address",
+    "192.0.2.0/24": "a reserved address",
+    "192.88.99.0/24": "a reserved address",
+    "198.18.0.0/15": "a reserved address",
+    "198.51.100.0/24": "a reserved address",
+    "203.0.113.0/24": "a reserved address",
+    "224.0.0.0/4": "a multicast address",
+    "240.0.0.0/4": "a reserved address",
+}
+_IPV6 = {
+    "::/127": "an address of this host",
+    "::/96": "an IPv4 address in IPv6 form",
+    "::ffff:0:0/96": "an IPv4 address in IPv6 form",
+    "fc00::/7": "a private address",
+    "fec0::/10": "a private address",
+    "fe80::/10": "a link-local address",
+    "ff00::/8": "a multicast address",
+    "2001::/23": "a reserved address",
+    "2001:db8::/32": "a reserved address",
+    "2002::/16": "an IPv4 address in IPv6 form",
+    "3fff::/20": "a reserved address",
+}
+_NAT64, _UNICAST = ip_network("64:ff9b::/96"), ip_network("2000::/3")
+_NOT_PUBLIC = [(ip_network(net), kind) for net, kind in (_IPV4 | _IPV6).items()]
 
 
 def dns_servers() -> str:
@@ -30,6 +63,29 @@ def within(address: str, network: str) -> bool:
         (True, False)
     """
     return ip_address(address.partition("%")[0]) in ip_network(network)
+
+
+def not_public(address: str) -> str:
+    """Return what an address is when it is not a public one; empty when it is.
+
+    An address of NAT64 is what the IPv4 address in it is; of IPv6 only 2000::/3 is in
+    public use. Metadata services of clouds stand at link-local and private addresses,
+    at ``168.63.129.16`` and behind a provider's NAT.
+
+    Source:
+        security.md, S8; the registries of special-purpose addresses (RFC 6890)
+
+    Example:
+        >>> not_public("169.254.169.254"), not_public("159.60.126.21")
+        ('a link-local address', '')
+    """
+    found = ip_address(address.partition("%")[0])
+    if found in _NAT64:
+        return not_public(str(IPv4Address(int(found) & 0xFFFFFFFF)))
+    for network, kind in _NOT_PUBLIC:
+        if found in network:
+            return kind
+    return "" if found.version == 4 or found in _UNICAST else "a reserved address"
 
 
 def names_of(certificate: x509.Certificate) -> str:

@@ -22,7 +22,7 @@ from cryptography import x509
 from django.conf import settings
 from urllib3.util.ssltransport import SSLTransport
 
-from egress import facts, sockets, stories, transport
+from egress import destinations, facts, sockets, stories, transport
 from egress.destinations import Target
 from egress.firewall import RANGE
 
@@ -166,12 +166,25 @@ class _Probe:
             raise _Wrong("dns_timeout", self._late()) from None
         except OSError:
             raise _Wrong("dns", "Not found") from None
+        self._keys_stay_away()
         if self.target.in_range and self.proxy is None:
             outside = [one for one in self.addresses if not facts.within(one, RANGE)]
             if outside:
                 found = {"address": outside[0]}
                 raise _Wrong("outside_range", outside[0], found, "warning")
         return self.addresses[0]
+
+    def _keys_stay_away(self) -> None:
+        """Say that keys are not fetched from here, when they are asked for here."""
+        source = destinations.find(destinations.KEYS)
+        if self.proxy or not source or not source.public:
+            return
+        for address in self.addresses:
+            kind = facts.not_public(address)
+            if kind and source.host == self.target.host:
+                state = "failed" if self.target.name == source.name else "warning"
+                found = {"address": address, "kind": kind}
+                raise _Wrong("not_public", address, found, state)
 
     def _connect(self) -> str:
         try:

@@ -18,6 +18,12 @@ DIAGNOSES = {
         "{host} has the address {address}, which lies outside {range}.",
         "Allow the name, not only the range.",
     ),
+    "not_public": (
+        "{host} has the address {address}, {kind}. License keys are fetched from public"
+        " addresses only.",
+        "Check DNS. Set NMS_PROXY_URL if a proxy leads out, or bring the keys by"
+        " NMS_JWKS_FILE.",
+    ),
     "tcp_timeout": (
         "TCP to {name} timed out on port {port}. DNS works, so a firewall is the likely"
         " cause.",

@@ -28,13 +28,19 @@ from urllib3 import exceptions as u3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import SKIP_HEADER
 
-from egress.destinations import Destination
+from egress import facts, sockets
+from egress.destinations import KEYS, Destination
 from egress.errors import NotAllowed, TransientError
 
 DEADLINE = timedelta(seconds=30)
 CONNECT = timedelta(seconds=10)
 LIMIT = 64 * 1024
 KEPT = ("content-type", "content-encoding", "retry-after")
+NOT_PUBLIC = (
+    "Its name leads to {address}, {kind}, and keys are fetched from public addresses"
+    " only. Check DNS; set NMS_PROXY_URL if a proxy leads out, or bring the keys by"
+    " NMS_JWKS_FILE."
+)
 Question = Callable[[], bool]
 
 
@@ -88,14 +94,22 @@ def get(
 
 
 class _Call:
-    """One running call: asks before it connects, and is cut off at its deadline."""
+    """One running call: asks before it connects, and is cut off at its deadline.
 
-    def __init__(self, allowed: Question, deadline: timedelta) -> None:
+    ``public`` says that it connects to public addresses only.
+    """
+
+    def __init__(self, allowed: Question, deadline: timedelta, public: bool) -> None:
         self.allowed = allowed
+        self.public = public
         self.ends = time.monotonic() + deadline.total_seconds()
         self.connection: HTTPConnection | None = None
         self.reached = False
         self.over = False
+
+    def left(self) -> float:
+        """Return the seconds until the deadline; never quite none."""
+        return max(self.ends - time.monotonic(), 0.001)
 
     def check(self) -> None:
         """Stop before anything is sent when it is too late or not allowed any more."""
@@ -132,6 +146,26 @@ class _Checked(HTTPConnection):
             self.close()
             raise
         call.reached = True
+
+    def _new_conn(self) -> socket.socket:
+        """Resolve once and connect to what was checked: no second answer counts.
+
+        Through a proxy it is the proxy that resolves, and nothing is checked here.
+
+        Raises:
+            TransientError: One of the addresses is not public; none was connected to.
+        """
+        if not _running.get().public or self.proxy:
+            return super()._new_conn()
+        seconds = min(CONNECT.total_seconds(), _running.get().left())
+        addresses = sockets.resolve(self.host, self.port, seconds)
+        for address in addresses:
+            if kind := facts.not_public(address):
+                sentence = NOT_PUBLIC.format(address=address, kind=kind)
+                raise TransientError("not_public", sentence, reached=False)
+        sock = sockets.connect(addresses, self.port, seconds)
+        sock.settimeout(seconds)
+        return sock
 
 
 class _CheckedTls(_Checked, HTTPSConnection):
@@ -194,13 +228,13 @@ def _call(
 ) -> Answer:
     if not destination.encrypted and not (settings.SANDBOX and destination.local):
         raise NotAllowed("plain http goes to this host only, in sandbox mode")
-    call = _Call(allowed, deadline)
+    call = _Call(allowed, deadline, destination.public)
     token = _running.set(call)
     timer = threading.Timer(deadline.total_seconds(), call.cut)
     timer.daemon = True
     timer.start()
     try:
-        with _session(headers) as session:
+        with _session(destination, headers) as session:
             response = session.request(
                 method,
                 destination.url,
@@ -226,14 +260,14 @@ def _call(
         _running.reset(token)
 
 
-def _session(headers: Mapping[str, str]) -> requests.Session:
+def _session(destination: Destination, headers: Mapping[str, str]) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     session.headers.clear()
     session.headers.update(headers)
     session.headers["User-Agent"] = "nms-admin"
     session.headers["Accept-Encoding"] = SKIP_HEADER
-    if settings.NMS_F5_API_KEY:
+    if settings.NMS_F5_API_KEY and destination.name != KEYS:
         session.headers["F5-ApiKey"] = settings.NMS_F5_API_KEY
     if settings.NMS_PROXY_URL:
         session.proxies["https"] = settings.NMS_PROXY_URL

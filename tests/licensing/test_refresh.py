@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import trustme
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings as site
 
@@ -18,9 +21,11 @@ from egress.models import Attempt
 from licensing import keys, refresh, services, tasks
 from licensing.errors import LicenseRejected
 from licensing.models import FetchedKeys, License
+from nms_admin import doctor
 from sandbox.faults import parse_rules
 from sandbox.server import Sandbox
 from tests import make
+from tests.names import NAME, PUBLIC, World
 from tests.outbound import connections
 
 pytestmark = pytest.mark.django_db
@@ -135,7 +140,8 @@ def test_nothing_is_asked_before_set_up_or_disconnected(db, vendor, now):
     assert seen == []
 
 
-def test_the_request_carries_no_license(finished, vendor, now):
+def test_the_request_carries_no_license(finished, vendor, now, settings):
+    settings.NMS_F5_API_KEY = "the-api-key"
     apply(now)
     fetch(now)
     (request,) = vendor.store.arrivals(host="vendor", prefix=PATH)
@@ -232,6 +238,46 @@ def test_a_clock_that_ran_ahead_does_not_stop_it(finished, vendor, now):
     make.license(now)
     assert fetch(now, days=400)
     assert fetch(now, hours=1)
+
+
+# Where it goes (security.md, S8)
+
+
+@pytest.fixture
+def live(monkeypatch, settings, tmp_path, vendor) -> Iterator[World]:
+    """Live mode: the vendor's server stands at a public address and speaks TLS."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(NAME).configure_cert(context)
+    world = World()
+    monkeypatch.setattr("socket.getaddrinfo", world.resolve)
+    monkeypatch.setattr("socket.create_connection", world.connect)
+    with Sandbox(vendor.jwks_file.parent, tls=context) as box:
+        settings.SANDBOX, settings.NMS_PROXY_URL = False, ""
+        settings.NMS_CA_BUNDLE = str(tmp_path / "ca.pem")
+        settings.NMS_JWKS_URL = f"https://{NAME}:{box.vendor.port}{PATH}"
+        yield world
+
+
+def test_a_name_that_turns_to_this_host_leaves_the_old_keys_and_page_and_doctor_say_so(
+    finished, live, now, signed_in, ada
+):
+    """Rebinding: a public address for the first fetch, then one of this host."""
+    live.answers = [[PUBLIC], ["127.0.0.1"]]
+    apply(now, sub="S-00198432")
+    assert fetch(now)
+    services.announce_changes(now)
+    with connections() as seen:
+        assert not fetch(now, days=2)
+    assert (seen, live.asked, live.ways) == ([], 2, [PUBLIC])
+    assert keys.key_set().jwks == make.jwks()
+    assert services.state(now).phase == "valid"
+    said = "leads to 127.0.0.1, an address of this host"
+    page = signed_in(ada).get("/ui/settings/license").content.decode()
+    assert said in page
+    assert "bring the keys by NMS_JWKS_FILE. The keys above stay." in page
+    assert any(said in one.found for one in doctor.local())
 
 
 # Rotation by kid: what the file and the address hold together

@@ -120,6 +120,14 @@ def test_a_wrong_value_stops_the_start_in_one_sentence(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("address", ["http://f5.example/jwks", "http://localhost:8001"])
+def test_in_live_mode_keys_come_by_https_alone(tmp_path: Path, address: str) -> None:
+    done = start(tmp_path, NMS_F5_MODE="live", NMS_JWKS_URL=address)
+    assert done.returncode == 1
+    assert "NMS_JWKS_URL is " in done.stderr
+    assert "write an https:// address" in done.stderr
+
+
 def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "proxy").write_text("socks://ada:hunter2@proxy.example\n")
     done = start(tmp_path, NMS_PROXY_URL_FILE=str(tmp_path / "proxy"))
