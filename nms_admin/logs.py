@@ -12,11 +12,12 @@ _SECRETS = re.compile(
     r"eyJ[\w-]{8,}(?:\.[\w-]*){1,2}"  # tokens
     r"|(?i:\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}"  # Authorization headers
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user:password in addresses
+    r"|(?<=/welcome/)[^\s'\"/>]+"  # one-time links
 )
 
 
 def without_secrets(text: str) -> str:
-    """Return ``text`` with tokens, Authorization values and URL passwords masked.
+    """Return ``text`` with tokens, Authorization values, URL passwords, links masked.
 
     Example:
         >>> without_secrets("proxy http://ada:pw@proxy.example refused")
@@ -29,9 +30,19 @@ def _mask(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = without_secrets(value)
+        event[key] = _masked(value)
     return event
+
+
+def _masked(value: Any) -> Any:
+    """Return a value as it may stand in a line; objects as their masked ``repr``."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {without_secrets(str(key)): _masked(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_masked(one) for one in value]
+    return without_secrets(value if isinstance(value, str) else repr(value))
 
 
 def config(level: str) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""What stands in a log line, whatever was handed to the logger."""
+
+from __future__ import annotations
+
+import json
+import logging
+from logging.config import DictConfigurator
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from nms_admin import logs, people
+
+TOKEN = "eyJhbGciOiJSUzUxMiJ9.eyJzdWIiOiJTQlgifQ.c2lnbmF0dXJl"
+
+
+@pytest.fixture
+def lines(caplog):
+    """Every line as the processes write it."""
+    caplog.set_level(logging.DEBUG)
+    config = logs.config("DEBUG")
+    made = DictConfigurator(config).configure_formatter(config["formatters"]["json"])
+
+    def read() -> str:
+        written = [made.format(record) for record in caplog.records]
+        assert all(json.loads(line) for line in written)
+        return "\n".join(written)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        TOKEN,
+        [f"Bearer {TOKEN}"],
+        {"header": {"Authorization": f"Bearer {TOKEN}"}},
+        (TOKEN.encode(),),
+        ValueError(f"no such license: {TOKEN}"),
+        {TOKEN: 1},
+    ],
+)
+def test_a_token_is_masked_however_deep_it_lies(lines, value):
+    logging.getLogger("any").error("it failed: %s", value, extra={"value": value})
+    said = lines()
+    assert "[removed]" in said
+    assert "c2lnbmF0dXJl" not in said
+
+
+def test_a_one_time_link_that_is_still_good_is_in_no_line(lines, finished, ada, now):
+    by = people.By("ada", timezone.now())
+    _, link = people.make_link(ada.pk, by)
+    refused = Client(enforce_csrf_checks=True).post(f"/welcome/{link}")
+    short = Client().post(f"/welcome/{link}", {"password": "short"})
+    unknown = Client().get(f"/welcome/{link[:-1]}")
+    assert [one.status_code for one in (refused, short, unknown)] == [403, 422, 404]
+    said = lines()
+    assert "/welcome/[removed]" in said
+    assert link[:-1] not in said
