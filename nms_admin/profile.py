@@ -153,7 +153,7 @@ def _page(request: HtmxRequest, **forms_given: forms.Form) -> HttpResponse:
 
 
 def _is_own(request: HtmxRequest, row: Session) -> bool:
-    return row.session_key == request.session.session_key
+    return row.pk == sessions.stored(request.session.session_key or "")
 
 
 @sign_in_required

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,8 +23,16 @@ BACKGROUND_ROUTES = {"interaction-data-permission"}
 SEEN_EVERY = timedelta(minutes=1)
 
 
+def stored(key: str) -> str:
+    """Return what the table holds of a cookie's key, so that no copy of it signs in."""
+    return hashlib.sha256(key.encode()).hexdigest()[:40]
+
+
 class SessionStore(DatabaseStore):
-    """Sessions in our own table, which knows whose they are and when last seen."""
+    """Sessions in our own table, which knows whose they are and when last seen.
+
+    The cookie's key is stored as its digest alone.
+    """
 
     row: Session | None = None
 
@@ -33,16 +42,29 @@ class SessionStore(DatabaseStore):
         return Session
 
     def _get_session_from_db(self) -> Session | None:
-        row: Session | None = super()._get_session_from_db()  # type: ignore[misc]
-        if row is not None and row.seen_at <= timezone.now() - settings.SESSION_IDLE:
+        now = timezone.now()
+        self.row = Session.objects.filter(
+            pk=stored(self.session_key or ""),
+            expire_date__gt=now,
+            seen_at__gt=now - settings.SESSION_IDLE,
+        ).first()
+        if self.row is None:
             self._session_key = None
-            row = None
-        self.row = row
-        return row
+        return self.row
+
+    def exists(self, session_key: str) -> bool:
+        """Return whether a key is taken."""
+        return super().exists(stored(session_key))
+
+    def delete(self, session_key: str | None = None) -> None:
+        """End the session of a key, by default this one."""
+        if key := session_key or self.session_key:
+            super().delete(stored(key))
 
     def create_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
         """Return the row to store, with what the list of sessions shows."""
         row: Session = super().create_model_instance(data)  # type: ignore[assignment]
+        row.session_key = stored(row.session_key)
         row.user_id = int(data[SESSION_KEY]) if SESSION_KEY in data else None
         row.address = data.get("address", "")
         row.agent = data.get("agent", "")
@@ -100,7 +122,7 @@ def end(user: User, *, keep: str | None = None, only: str = "") -> int:
     Args:
         only: The handle of the one to end; empty for all.
     """
-    rows = Session.objects.filter(user=user).exclude(pk=keep or "")
+    rows = Session.objects.filter(user=user).exclude(pk=stored(keep or ""))
     if only:
         rows = rows.filter(pk__in=[row.pk for row in rows if row.handle() == only])
     ended, _ = rows.delete()

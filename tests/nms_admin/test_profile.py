@@ -12,6 +12,7 @@ from django.test import Client
 from audit.models import Record
 from nms_admin.models import Session
 from nms_admin.profile import browser
+from nms_admin.sessions import stored
 from tests.conftest import PASSWORD
 
 NEW = "a fresh and long password"
@@ -99,7 +100,7 @@ def test_sessions_are_named_and_ended_one_by_one_or_all(vera):
     page = here.get("/ui/profile").content.decode()
     assert "Firefox on Linux" in page
     assert here.session.session_key not in page
-    one = Session.objects.get(pk=others[0].session.session_key)
+    one = Session.objects.get(pk=stored(others[0].session.session_key))
     here.post("/ui/profile/end-sessions", {"session": one.handle()})
     assert [c.get("/ui/profile").status_code for c in others] == [302, 200, 200]
     here.post("/ui/profile/end-sessions")
@@ -113,7 +114,7 @@ def test_sessions_are_named_and_ended_one_by_one_or_all(vera):
 
 def test_nobody_ends_the_sessions_of_another(vera, otto):
     theirs = sign_in("otto")
-    handle = Session.objects.get(pk=theirs.session.session_key).handle()
+    handle = Session.objects.get(pk=stored(theirs.session.session_key)).handle()
     sign_in("vera").post("/ui/profile/end-sessions", {"session": handle})
     assert theirs.get("/ui/profile").status_code == 200
 

@@ -113,6 +113,16 @@ def test_the_list_names_browser_and_address_and_ends_the_others(ada):
     assert not opens(other)
 
 
+def test_the_table_holds_nothing_a_cookie_could_be_made_of(ada):
+    client = sign_in("ada")
+    rows = repr(list(Session.objects.values()))
+    assert client.session.session_key not in rows
+    stolen = Client()
+    stolen.cookies["nms-session"] = Session.objects.get().pk
+    assert opens(client)
+    assert not opens(stolen)
+
+
 def test_signing_in_clears_away_ended_sessions(ada, clock):
     sign_in("ada")
     clock.shift(timedelta(minutes=31))
