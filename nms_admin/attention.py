@@ -152,10 +152,17 @@ def _unanswered(now: datetime) -> list[Note]:
 
 def _reports() -> list[Note]:
     last = Report.objects.first()
-    if last is None or last.dead_at is None or last.replaced:
+    if last is None:
+        return []
+    url = reverse("ui-usage-report", args=[last.pk])
+    if last.left_out:
+        files = last.files.count()
+        title = "The usage report was accepted in part"
+        body = f"{files - last.left_out} of {files} files. The rest goes into the next."
+        return [Note("warn", title, body, url, "View report")]
+    if last.dead_at is None or last.replaced:
         return []
     body = f"{last.dead_reason} Its usage goes into the next report."
-    url = reverse("ui-usage-report", args=[last.pk])
     return [Note("bad", "The usage report was refused", body, url, "View report")]
 
 

@@ -128,6 +128,9 @@ def acknowledge(request: HtmxRequest) -> HttpResponse:
         day = utc_day_text(report.accepted_at)
         by = f" by {report.acknowledged_by}" if report.acknowledged_by else ""
         messages.info(request, f"Already uploaded on {day}{by}.")
+    elif done.part:
+        sentence = f"Report {report.pk} is accepted in part: {done.part}."
+        messages.warning(request, f"{sentence} The rest goes into the next report.")
     else:
         messages.success(request, f"Report {report.pk} is accepted.")
     return redirect(f"{reverse('ui-license')}#carrying")
@@ -171,6 +174,8 @@ def one_report(request: HtmxRequest, number: uuid.UUID) -> HttpResponse:
         "row": ledger.Row(report),
         "report": report,
         "totals": ledger.totals_of(report),
+        "files": ledger.files_of(report),
+        "rest": ledger.rest_of(report) if report.left_out else [],
         "attempts": ledger.attempts_of(report),
         "may_see": may(request.user, Role.OPERATOR),
         "content": document.read(archive) if archive else None,

@@ -14,8 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sandbox.acknowledge import acknowledge, package, receipt_for
+from sandbox.acknowledge import acknowledge, package, receipt_for, successful
 from sandbox.document import read_document
+from sandbox.faults import PARTIAL
 from sandbox.store import Store
 from sandbox.tokens import jwks_file
 from sandbox.wire import Answer, Refused, Request, as_json, refusal
@@ -119,15 +120,23 @@ class App:
         return Answer(204)
 
     def bulk_upload(self, request: Request) -> Answer:
-        """Take a usage report; the same file again is the same upload."""
+        """Take a usage report; the same file again is the same upload.
+
+        The fault ``partial`` takes only the first args files (0) of it; args named
+        (true) is whether the acknowledgement lists them.
+        """
         bearer(request)
-        archive = multipart_file(request)
+        archive, most, named = multipart_file(request), None, True
+        if request.fault == PARTIAL:
+            most = int(request.args.get("files", 0))
+            named = bool(request.args.get("named", True))
         try:
-            acknowledgement = acknowledge(archive)
+            acknowledgement = acknowledge(archive, most, named=named)
         except ValueError as error:
             raise Refused(400, str(error)) from error
         status_id = receipt_for("upload", hashlib.sha256(archive).hexdigest())
-        self.store.settle_report(status_id, acknowledgement)
+        percent = successful(archive, acknowledgement)
+        self.store.settle_report(status_id, acknowledgement, percent)
         return as_json({"statusLink": f"{BULK}/status/{status_id}"}, 202)
 
     def bulk_status(self, request: Request) -> Answer:
@@ -136,7 +145,7 @@ class App:
         return as_json(
             {
                 "percentageComplete": 100,
-                "percentageSuccessful": 100,
+                "percentageSuccessful": self.store.successful(status_id),
                 "readyForDownload": True,
                 "downloadLink": f"{BULK}/download/{status_id}",
             }

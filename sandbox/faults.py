@@ -98,7 +98,8 @@ REPLACE = {
 RAW = ("garbage", "bad_chunk", "huge", "continue_flood")
 SPOIL = ("hang_after", "reset_after", "drip", "truncated", "wrong_id")
 BREAK_OFF = ("refuse_after_accept", "hang", "reset")
-MODES = sorted((*FIXED, *REPLACE, *RAW, *SPOIL, *BREAK_OFF))
+PARTIAL = "partial"  # the endpoint of the upload does it
+MODES = sorted((*FIXED, *REPLACE, *RAW, *SPOIL, *BREAK_OFF, PARTIAL))
 
 
 @dataclass
@@ -192,6 +193,8 @@ def play(rule: Rule, exchange: Exchange, process: Callable[[], Answer]) -> bool:
     if mode == "hang":
         exchange.stop.wait(float(args.get("seconds", 60)))
         return not exchange.client_left() and exchange.send(process())
+    if mode == PARTIAL:
+        return exchange.send(process())
     if mode in SPOIL:
         return _spoil(mode, args, exchange, process())
     if args.get("after"):

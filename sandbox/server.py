@@ -171,7 +171,8 @@ class Sandbox:
             request.body = read_body(stream, request)
             return exchange.send(self._control.answer(request))
         rule = self.faults.take(request)
-        request.fault = rule.mode if rule else None
+        if rule:
+            request.fault, request.args = rule.mode, rule.args
         if request.fault == "refuse_after_accept":
             self.store.add(request)
             return False

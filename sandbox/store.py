@@ -61,7 +61,7 @@ class Store:
         self._bytes = 0
         self._keys: dict[str, str] = {}
         self._records: set[int] = set()
-        self._reports: dict[str, bytes] = {}
+        self._reports: dict[str, tuple[bytes, int]] = {}
         self._by_path: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
 
@@ -123,19 +123,31 @@ class Store:
         if len(self._records) < MAX_RECORDS:
             self._records |= new
 
-    def settle_report(self, status_id: str, acknowledgement: bytes) -> None:
-        """Keep the acknowledgement of an uploaded usage report (newest 1,000)."""
+    def settle_report(
+        self, status_id: str, acknowledgement: bytes, successful: int = 100
+    ) -> None:
+        """Keep the acknowledgement of an uploaded usage report (newest 1,000).
+
+        Args:
+            successful: How much of the report was taken, in percent.
+        """
         with self._lock:
             repeated = status_id in self._reports
             self._counts["reports_repeated" if repeated else "reports_unique"] += 1
-            self._reports[status_id] = acknowledgement
+            self._reports[status_id] = acknowledgement, successful
             if len(self._reports) > 1_000:
                 del self._reports[next(iter(self._reports))]
 
     def acknowledgement(self, status_id: str) -> bytes | None:
         """Return the acknowledgement of an upload; None if there was no such."""
         with self._lock:
-            return self._reports.get(status_id)
+            found = self._reports.get(status_id)
+            return found[0] if found else None
+
+    def successful(self, status_id: str) -> int:
+        """Return how much of an upload was taken, in percent; 0 without one."""
+        with self._lock:
+            return self._reports.get(status_id, (b"", 0))[1]
 
     def stats(self) -> dict[str, object]:
         """Return every counter, zeros included, and the requests by path."""

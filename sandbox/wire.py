@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
 MAX_HEAD = 65_536
@@ -48,7 +48,8 @@ class Request:
 
     ``host`` is the listener, "vendor" or "collector"; ``headers`` are as they
     came, ``fields`` the same by lower-case name. ``status`` is 0 while, or if,
-    nothing was answered; ``fault`` is the mode that was played on it.
+    nothing was answered; ``fault`` is the mode that was played on it, ``args``
+    what its rule says.
     """
 
     host: str
@@ -62,6 +63,7 @@ class Request:
     n: int = 0
     status: int = 0
     fault: str | None = None
+    args: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.fields = {name.lower(): value for name, value in self.headers}

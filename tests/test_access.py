@@ -124,6 +124,7 @@ API = {
     "GET /report/device_mode": VIEWER,
     "POST /report/send": OPERATOR,
     "GET /report/download": OPERATOR,
+    "GET /report/status/{number}": OPERATOR,
     "POST /report/upload": ADMINISTRATOR,
     "GET /userinfo": VIEWER,
 }

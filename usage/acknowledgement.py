@@ -30,11 +30,13 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 class Acknowledgement:
     """What was said; ``checked`` is whether a signature of the vendor's holds.
 
-    ``receipt`` is empty when none could be read.
+    ``receipt`` is empty when none could be read. ``left_out`` names the files of
+    records that were not accepted; at least one was, unless there is none.
     """
 
     receipt: str
     checked: bool
+    left_out: tuple[str, ...] = ()
 
 
 def read(
@@ -44,7 +46,7 @@ def read(
     digest: str,
     jwks: Mapping[str, Any] | None,
     algorithms: Collection[str],
-    files: int = 0,
+    files: Mapping[str, str] | None = None,
 ) -> Acknowledgement:
     """Return what an acknowledgement says of one report.
 
@@ -54,13 +56,15 @@ def read(
         digest: The SHA-256 of that report's manifest.
         jwks: The vendor's keys; None when none are at hand: it is then not checked.
         algorithms: Those a signature may have.
-        files: How many files of records the report holds; it must accept them all.
+        files: The names and SHA-256 of the report's files of records; None when what
+            was accepted is not of interest.
 
     Raises:
         AcknowledgementRefused: It is no ZIP of the allowed form (``not_a_zip``,
             ``unsafe``), its content cannot be read (``content``), it belongs to another
-            report (``other_report``), its signature does not hold (``signature``), or it
-            accepts less than was sent (``partial``).
+            report (``other_report``), its signature does not hold (``signature``), it
+            accepts some of what was sent and does not say which (``partial``), or
+            nothing at all (``none_accepted``).
 
     Source:
         security.md, T4; decision 8
@@ -83,23 +87,10 @@ def read(
     receipt = found.get("receiptId")
     if not tokens.is_name(receipt):
         _refuse("content", "The acknowledgement names no receipt.")
-    accepted = found.get("accepted", files)
-    if type(accepted) is int and accepted < files:
-        _refuse(
-            "partial",
-            f"The acknowledgement says that {accepted} of {files} files were accepted."
-            " The report stays open; carry it again.",
-        )
-    if jwks is None:
-        return Acknowledgement(str(receipt), checked=False)
-    signature = members.get(_SIGNATURE, b"").decode("ascii", "replace").strip()
-    if not tokens.signs(signature, content, jwks, algorithms):
-        _refuse(
-            "signature",
-            "The signature of the acknowledgement does not hold: it was changed, or"
-            " signed by somebody else.",
-        )
-    return Acknowledgement(str(receipt), checked=True)
+    if jwks is not None:
+        _check_signature(members, jwks, algorithms)
+    left_out = () if files is None else _left_out(found, files)
+    return Acknowledgement(str(receipt), jwks is not None, left_out)
 
 
 def named(body: bytes) -> str:
@@ -121,6 +112,62 @@ def text(body: bytes) -> str:
         return _members(body).get(_CONTENT, b"").decode(errors="replace")
     except AcknowledgementRefused:
         return ""
+
+
+def _check_signature(
+    members: Mapping[str, bytes], jwks: Mapping[str, Any], algorithms: Collection[str]
+) -> None:
+    signature = members.get(_SIGNATURE, b"").decode("ascii", "replace").strip()
+    if not tokens.signs(signature, members[_CONTENT], jwks, algorithms):
+        _refuse(
+            "signature",
+            "The signature of the acknowledgement does not hold: it was changed, or"
+            " signed by somebody else.",
+        )
+
+
+def _left_out(found: Mapping[str, Any], files: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the files that were not accepted.
+
+    ``accepted`` is how many were; ``files``, when it is there, says which:
+    ``[{"name", "sha256"}]``. Without either all were.
+    """
+    listed, count = found.get("files"), found.get("accepted")
+    if count is not None and (type(count) is not int or count < 0):
+        _refuse("content", "The acknowledgement says accepted without a number.")
+    if listed is None:
+        named = list(files) if count is None or count >= len(files) else []
+    else:
+        named = _named(listed, files)
+        if count is not None and count != len(named):
+            _refuse("content", "The acknowledgement counts other files than it names.")
+        count = len(named)
+    if files and count == 0:
+        _refuse(
+            "none_accepted",
+            f"The acknowledgement says that none of {len(files)} files was accepted.",
+        )
+    if files and not named:
+        _refuse(
+            "partial",
+            f"The acknowledgement says that {count} of {len(files)} files were"
+            " accepted, and not which.",
+        )
+    return tuple(name for name in files if name not in named)
+
+
+def _named(listed: object, files: Mapping[str, str]) -> list[str]:
+    """Return the names a list of accepted files holds, each once, each of this report."""
+    rows = listed if isinstance(listed, list) else [listed]
+    named = [one.get("name") if isinstance(one, dict) else None for one in rows]
+    known = [name for name in named if isinstance(name, str) and name in files]
+    if len(known) != len(rows) or len(set(known)) != len(rows):
+        _refuse("content", "The acknowledgement names files that were not sent.")
+    if any(
+        files[name] != one.get("sha256") for name, one in zip(known, rows, strict=True)
+    ):
+        _refuse("content", "The acknowledgement names a file with other content.")
+    return known
 
 
 def _members(body: bytes) -> dict[str, bytes]:

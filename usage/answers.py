@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from egress.errors import TransientError
+from egress.errors import PermanentError, TransientError
 from egress.transport import Answer
 from usage import acknowledgement
 from usage.errors import AcknowledgementRefused
@@ -20,10 +20,14 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 @dataclass(frozen=True)
 class Status:
-    """How far the vendor's check of an upload is; ``download_id`` once it is ready."""
+    """How far the vendor's check of an upload is; ``download_id`` once it is ready.
+
+    ``successful`` is how much of it was accepted, in percent; None when not told.
+    """
 
     percent: int
     download_id: str
+    successful: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Acknowledged:
     body: bytes
     receipt: str
     checked: bool
+    left_out: tuple[str, ...] = ()
 
 
 def upload(answer: Answer) -> str:
@@ -52,12 +57,14 @@ def status(answer: Answer) -> Status:
     """Return how far the check is."""
     content = _object(answer)
     percent, ready = content.get("percentageComplete"), content.get("readyForDownload")
+    good = content.get("percentageSuccessful")
     if type(percent) is not int or not isinstance(ready, bool):
         raise _not_understood(answer)
     number = link_id(content.get("downloadLink")) if ready else ""
     if ready and not number:
         raise _not_understood(answer)
-    return Status(min(max(percent, 0), 100), number)
+    successful = min(max(good, 0), 100) if type(good) is int else None
+    return Status(min(max(percent, 0), 100), number, successful)
 
 
 def download(
@@ -67,15 +74,23 @@ def download(
     digest: str,
     jwks: Mapping[str, Any] | None,
     algorithms: Collection[str],
-    files: int = 0,
+    files: Mapping[str, str],
+    successful: int | None,
 ) -> Acknowledged:
     """Return the acknowledgement, when it is one of this report.
+
+    What it says of files counts; ``successful`` does only when nothing of it can be
+    read: without a name of what was accepted, nothing is taken as accepted.
 
     Args:
         digest: The SHA-256 of the report's manifest.
         jwks: The vendor's keys; None when none are at hand.
         algorithms: Those a signature may have.
-        files: How many files of records the report holds.
+        files: The names and SHA-256 of the report's files of records.
+        successful: What the status told, in percent.
+
+    Raises:
+        PermanentError: None of it was accepted, or a part and it is not told which.
     """
     try:
         said = acknowledgement.read(
@@ -87,8 +102,13 @@ def download(
             files=files,
         )
     except AcknowledgementRefused as error:
-        raise TransientError(error.code, error.sentence, status=answer.status) from None
-    return Acknowledged(answer.body, said.receipt, said.checked)
+        last = error.code in ("partial", "none_accepted")
+        kind = PermanentError if last else TransientError
+        raise kind(error.code, error.sentence, status=answer.status) from None
+    if not said.receipt and files and successful is not None and successful < 100:
+        sentence = f"It accepted {successful}% of the report and does not say which."
+        raise PermanentError("partial", sentence, status=answer.status)
+    return Acknowledged(answer.body, said.receipt, said.checked, said.left_out)
 
 
 def link_id(link: object) -> str:

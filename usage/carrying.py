@@ -29,6 +29,14 @@ class Accepted:
     report: Report
     again: bool
 
+    @property
+    def part(self) -> str:
+        """Return how much of it was accepted, as ``2 of 3 files``; empty for all."""
+        if not self.report.left_out:
+            return ""
+        files = self.report.files.count()
+        return f"{files - self.report.left_out} of {files} files"
+
 
 def give(
     report: Report,
@@ -80,6 +88,8 @@ def accept(
 ) -> Accepted:
     """Close the report an acknowledgement belongs to; the same again changes nothing.
 
+    Files it leaves out were not accepted: their days go into the next report.
+
     Args:
         body: The file as it came.
         confirmed: An administrator takes it although it cannot be checked here.
@@ -109,9 +119,12 @@ def accept(
         report.accepted_at, report.acknowledged_by = now, by
         report.acknowledgement, report.acknowledgement_checked = body, said.checked
         report.receipt, report.lease, report.leased_until = said.receipt, None, None
+        report.left_out = len(said.left_out)
         report.dead_at, report.dead_reason, report.replaced = None, "", False
         report.save()
-        if report.subscription_id == licensing.standing(now).terms.subscription_id:
+        report.leave_out(said.left_out)
+        mine = licensing.standing(now).terms.subscription_id
+        if report.subscription_id == mine and not report.left_out:
             licensing.report_acknowledged(now)
         audit.record(
             "usage.acknowledged",
@@ -120,9 +133,18 @@ def accept(
             via=via,
             subject=str(report.pk),
             address=address,
-            details={"digest": report.digest, "checked": said.checked},
+            details={
+                "digest": report.digest,
+                "checked": said.checked,
+                "leftOut": report.left_out,
+            },
         )
-    log.info("report.acknowledged", report=str(report.pk), checked=said.checked)
+    log.info(
+        "report.acknowledged",
+        report=str(report.pk),
+        checked=said.checked,
+        left_out=report.left_out,
+    )
     return Accepted(report, again=False)
 
 
@@ -164,7 +186,7 @@ def _read(body: bytes, report: Report) -> Acknowledgement:
         digest=report.digest,
         jwks=key_set().jwks,
         algorithms=settings.NMS_JWT_ALGORITHMS,
-        files=1 if report.record_count else 0,
+        files=dict(report.files.values_list("name", "sha256")),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Max, Q
+from django.db.models import Exists, Max, OuterRef, Q
 
 from usage import services
 from usage.days import SLACK, spans
@@ -35,8 +35,8 @@ class Changes:
 def since_last_report(now: datetime, last: date) -> Changes:
     """Return what differs from what reports said, up to and with the day ``last``.
 
-    Only days that something arrived for since the last report are counted again.
-    A report that was refused said nothing.
+    Only days that something arrived for since the last report are counted again, and
+    those it was accepted without. A report that was refused said nothing.
     """
     numbers = last_numbers()  # first: a report built meanwhile is noticed
     newest = Report.objects.filter(dead_at=None).first()
@@ -72,13 +72,28 @@ def _touched(newest: Report | None, now: datetime, last: date) -> list[date]:
     if since:  # the last report may have said half of these
         first = since.astimezone(UTC).date()
         days.update(first + DAY * at for at in range((last - first).days + 1))
+    days.update(_left_out())
     return [day for day in days if earliest <= day <= last]
+
+
+def _left_out() -> set[date]:
+    """Return the days the vendor did not accept and no later report said again."""
+    said = Total.objects.filter(report__dead_at=None)
+    again = said.filter(
+        day=OuterRef("day"),
+        feature=OuterRef("feature"),
+        left_out=False,
+        report__sequence__gt=OuterRef("report__sequence"),
+    )
+    open_days = said.filter(left_out=True).exclude(Exists(again))
+    return set(open_days.values_list("day", flat=True))
 
 
 def _differences(first: date, last: date) -> list[Count]:
     """Return the counts of some days that are not what was said of them last."""
     counted = services.totals(first, last)
-    rows = Total.objects.filter(report__dead_at=None, day__range=(first, last))
+    days = (first, last)
+    rows = Total.objects.filter(report__dead_at=None, left_out=False, day__range=days)
     said = {
         (day, feature): (count, report)
         for day, feature, count, report in rows.order_by(

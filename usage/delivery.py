@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F
 
 from common import setup
@@ -240,13 +241,21 @@ def _ask(call: Call) -> bool:
     """Ask how far the check is; go on at once when the acknowledgement is ready."""
     status = _get(call, "status", call.report.status_id, answers.status)
     if status.download_id:
-        return settle(call.report, percent=100, download_id=status.download_id)
+        return settle(
+            call.report,
+            percent=100,
+            download_id=status.download_id,
+            successful=status.successful,
+        )
     settle(call.report, percent=status.percent, due_at=_next_question(call))
     return False
 
 
 def _fetch(call: Call) -> bool:
-    """Fetch the acknowledgement; only one of this very report ends it."""
+    """Fetch the acknowledgement; only one of this very report ends it.
+
+    What it leaves out goes into the next report.
+    """
     report = call.report
     said = _get(
         call,
@@ -258,19 +267,30 @@ def _fetch(call: Call) -> bool:
             digest=report.digest,
             jwks=key_set().jwks,
             algorithms=settings.NMS_JWT_ALGORITHMS,
-            files=1 if report.record_count else 0,
+            files=dict(report.files.values_list("name", "sha256")),
+            successful=report.successful,
         ),
         deadline=DEADLINE,
         limit=answers.LARGEST,
     )
-    log.info("report.accepted", report=str(report.pk), receipt=said.receipt)
-    return settle(
-        report,
-        accepted_at=call.clock(),
+    log.info(
+        "report.accepted",
+        report=str(report.pk),
         receipt=said.receipt,
-        acknowledgement=said.body,
-        acknowledgement_checked=said.checked,
+        left_out=len(said.left_out),
     )
+    with transaction.atomic():
+        done = settle(
+            report,
+            accepted_at=call.clock(),
+            receipt=said.receipt,
+            acknowledgement=said.body,
+            acknowledgement_checked=said.checked,
+            left_out=len(said.left_out),
+        )
+        if done:
+            report.leave_out(said.left_out)
+    return done
 
 
 def _get(
@@ -314,7 +334,9 @@ def _next_question(call: Call) -> datetime:
 
 def _refused(report: Report, error: PermanentError, now: datetime) -> None:
     sentence = error.sentence
-    if error.status == 413:
+    if error.code in ("partial", "none_accepted"):
+        sentence = f"{sentence} All of it goes into the next report."
+    elif error.status == 413:
         sentence = f"It takes no report of {report.size:,} bytes (413)."
     settle(report, dead_at=now, dead_reason=sentence, attempts=F("attempts") + 1)
     log.warning("report.refused", report=str(report.pk), status=error.status)

@@ -1,4 +1,4 @@
-"""The bytes of a usage report: a ZIP of a manifest and a file of records.
+"""The bytes of a usage report: a ZIP of a manifest and files of records.
 
 Pure. The same content gives the same bytes on every host: sorted members, fixed dates,
 a fixed order. Only what ``usage.catalog`` lists can be in it.
@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +20,7 @@ from typing import Any
 from usage import catalog
 
 MANIFEST = "manifest.json"
+MOST_RECORDS = 40_000  # in one file; protocol.md 4.4
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first one a ZIP can hold
 
 
@@ -59,12 +61,28 @@ class Heading:
 
 
 @dataclass(frozen=True)
+class File:
+    """One file of records: its name in the ZIP, its digest there, and what it holds.
+
+    ``size`` is that of the packed file; ``records`` is the JSON array inside.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    first_day: date
+    last_day: date
+    record_count: int
+    records: bytes
+
+
+@dataclass(frozen=True)
 class Document:
-    """A finished report: the whole ZIP, and the manifest and records inside it."""
+    """A finished report: the whole ZIP, and the manifest and files inside it."""
 
     archive: bytes
     manifest: bytes
-    records: bytes
+    files: tuple[File, ...]
 
     @property
     def manifest_text(self) -> str:
@@ -74,7 +92,8 @@ class Document:
     @property
     def records_text(self) -> str:
         """Return the records to read, one a line."""
-        return "\n".join(canonical(row).decode() for row in json.loads(self.records))
+        rows = [row for one in self.files for row in json.loads(one.records)]
+        return "\n".join(canonical(row).decode() for row in rows)
 
     @property
     def digest(self) -> str:
@@ -88,36 +107,49 @@ class Document:
 
 
 def build(
-    heading: Heading, counts: Sequence[Count], instances: Sequence[Instance] = ()
+    heading: Heading,
+    counts: Sequence[Count],
+    instances: Sequence[Instance] = (),
+    *,
+    most: int = MOST_RECORDS,
 ) -> Document:
     """Return a report; without records it holds the manifest alone.
+
+    A day begins a new file when it does not fit into the one before, so that a file
+    that is not accepted concerns as few days as can be.
 
     Args:
         counts: In any order, one per day and feature.
         instances: Only with the detail ``instances``.
+        most: How many records one file holds at most.
     """
     counts = sorted(counts, key=lambda one: (one.day, one.feature))
-    rows: list[dict[str, Any]] = [_count(one) for one in counts]
-    seen = sorted(instances, key=lambda one: (one.day, one.instance))
-    rows += [_instance(one) for one in seen]
-    records, files = canonical(rows), {}
-    if rows:
-        files[_name(heading)] = gzip.compress(records, 6, mtime=0)
-    days = [one.day for one in counts]
+    days: defaultdict[date, list[dict[str, Any]]] = defaultdict(list)
+    for one in counts:
+        days[one.day].append(_count(one))
+    for seen in sorted(instances, key=lambda one: (one.day, one.instance)):
+        days[seen.day].append(_instance(seen))
+    packed: dict[str, bytes] = {}
+    files: list[File] = []
+    for number, rows in enumerate(_split(days, most), 1):
+        name, records = _name(heading, number), canonical(rows)
+        packed[name] = gzip.compress(records, 6, mtime=0)
+        files.append(_file(name, packed[name], records))
     manifest = canonical(
         {
             "schemaVersion": catalog.VERSION,
             "reportId": heading.report_id,
             "sequence": heading.sequence,
             "subscriptionId": heading.subscription_id,
-            "period": _period(days),
+            "period": _period([one.day for one in counts]),
             "detail": heading.detail,
-            "files": [_listed(name, body, rows) for name, body in files.items()],
+            "files": [_listed(one) for one in files],
             "previousReportSha256": heading.previous_digest or None,
             "auditHead": heading.audit_head,
         }
     )
-    return Document(_zip({MANIFEST: manifest, **files}), manifest, records)
+    archive = _zip({MANIFEST: manifest, **packed})
+    return Document(archive, manifest, tuple(files))
 
 
 def canonical(value: object) -> bytes:
@@ -130,9 +162,10 @@ def canonical(value: object) -> bytes:
 def read(archive: bytes) -> Document:
     """Return a report of ours from its stored bytes."""
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-        names = opened.namelist()
-        records = b"".join(gzip.decompress(opened.read(name)) for name in names[1:])
-        return Document(archive, opened.read(MANIFEST), records or canonical([]))
+        packed = {name: opened.read(name) for name in opened.namelist()}
+    manifest = packed.pop(MANIFEST)
+    files = [_file(name, one, gzip.decompress(one)) for name, one in packed.items()]
+    return Document(archive, manifest, tuple(files))
 
 
 def with_credentials(archive: bytes, token: str) -> bytes:
@@ -162,15 +195,42 @@ def _pretty(content: bytes) -> str:
     return json.dumps(json.loads(content), indent=2, ensure_ascii=False)
 
 
-def _name(heading: Heading) -> str:
+def _name(heading: Heading, number: int) -> str:
     """Return a name that no other report uses: clients skip names they know."""
     folder = hashlib.sha256(heading.token.encode()).hexdigest()[:16]
-    return f"usage/{folder}/usage-{heading.report_id}-01.gzip"
+    return f"usage/{folder}/usage-{heading.report_id}-{number:02d}.gzip"
 
 
-def _listed(name: str, body: bytes, rows: Sequence[object]) -> dict[str, Any]:
-    digest = hashlib.sha256(body).hexdigest()
-    return {"name": name, "sha256": digest, "size": len(body), "records": len(rows)}
+def _split(
+    days: dict[date, list[dict[str, Any]]], most: int
+) -> list[list[dict[str, Any]]]:
+    """Return the records of all days, in order, in files of at most so many."""
+    files: list[list[dict[str, Any]]] = []
+    for _, rows in sorted(days.items()):
+        if not files or len(files[-1]) + len(rows) > most:
+            files.append([])
+        for row in rows:
+            if len(files[-1]) == most:
+                files.append([])
+            files[-1].append(row)
+    return files
+
+
+def _file(name: str, packed: bytes, records: bytes) -> File:
+    rows = json.loads(records)
+    days = [row["day"] for row in rows]  # not in order in reports of 0.2.0
+    first, last = (date.fromisoformat(day) for day in (min(days), max(days)))
+    digest = hashlib.sha256(packed).hexdigest()
+    return File(name, digest, len(packed), first, last, len(rows), records)
+
+
+def _listed(one: File) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "sha256": one.sha256,
+        "size": one.size,
+        "records": one.record_count,
+    }
 
 
 def _period(days: Sequence[date]) -> dict[str, str] | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from django.db.models import Exists, OuterRef
+
 from common import setup
 from common.templatetags.nms import byte_size
 from egress.models import Attempt, Gate, Pause
 from licensing import services as licensing
 from licensing import states
 from usage import catalog, delivery
-from usage.models import Report, Total
+from usage.models import Report, ReportFile, Total
 
 SHOWN_FOR = timedelta(minutes=10)  # an ended report beside the button that sent it
 SLOW_AFTER = timedelta(seconds=60)
@@ -21,6 +23,7 @@ STATUSES = {
     "retrying": ("Trying again", "warn"),
     "checking": ("Being checked", "info"),
     "accepted": ("Accepted", "ok"),
+    "partly_accepted": ("Partly accepted", "warn"),
     "refused": ("Refused", "bad"),
     "replaced": ("Replaced", ""),
 }
@@ -41,7 +44,7 @@ class Row:
     def status(self) -> str:
         """Return the key of ``STATUSES`` that tells how far the report is."""
         if self.report.accepted_at:
-            return "accepted"
+            return "partly_accepted" if self.report.left_out else "accepted"
         if self.report.dead_at:
             return "replaced" if self.report.replaced else "refused"
         if self.report.status_id:
@@ -88,7 +91,7 @@ class Step:
 class Progress:
     """How far a report is, for the card beside the button.
 
-    ``percent`` is of the whole way. ``polls`` says whether asking again in a second
+    ``percent`` is of the whole way; ``files`` is how many it holds. ``polls`` says whether asking again in a second
     makes sense, ``key`` names what is shown. ``trouble`` is a pause or a closed gate.
     """
 
@@ -100,6 +103,7 @@ class Progress:
     paused: bool
     slow: bool
     report_by: date | None
+    files: int
 
     @property
     def polls(self) -> bool:
@@ -128,8 +132,14 @@ def rows() -> list[Row]:
 
 
 def last_accepted() -> Report | None:
-    """Return the last report that was accepted."""
-    accepted = Report.objects.exclude(accepted_at=None).defer("acknowledgement")
+    """Return the last report that was accepted whole; only such a one is counted.
+
+    One that was accepted in part moves no date.
+
+    Source:
+        docs/decisions/0005-a-part-of-a-report.md
+    """
+    accepted = Report.objects.accepted().defer("acknowledgement")
     return accepted.order_by("-accepted_at").first()
 
 
@@ -138,7 +148,7 @@ def summary(days: int, now: datetime) -> dict[str, object]:
     since = now - timedelta(days=days)
     return {
         "point": catalog.PRODUCT_USAGE,
-        "count": Report.objects.filter(accepted_at__gte=since).count(),
+        "count": Report.objects.accepted().filter(accepted_at__gte=since).count(),
         "last": last_accepted(),
     }
 
@@ -203,6 +213,7 @@ def progress(report: Report, now: datetime, recipient: str) -> Progress:
         paused=isinstance(trouble, Pause),
         slow=now - since > SLOW_AFTER,
         report_by=report_by(),
+        files=report.files.count(),
     )
 
 
@@ -221,6 +232,28 @@ def totals_of(report: Report) -> Totals:
         features,
         [(day, [(one, found.get((day, one))) for one in features]) for day in days],
     )
+
+
+def files_of(report: Report) -> list[ReportFile]:
+    """Return the files of a report, when they are of interest.
+
+    Returns:
+        Empty for one that was accepted whole, or waits, in one file: it says nothing
+        the report does not say itself.
+    """
+    found = list(report.files.all())
+    return found if len(found) > 1 or report.left_out else []
+
+
+def rest_of(report: Report) -> list[Report]:
+    """Return the later reports that say again what was left out of one, in order."""
+    left = Total.objects.filter(report=report, left_out=True)
+    pairs = left.filter(day=OuterRef("day"), feature=OuterRef("feature"))
+    later = Total.objects.filter(
+        Exists(pairs), report__sequence__gt=report.sequence, report__dead_at=None
+    )
+    found = Report.objects.filter(pk__in=later.values("report"))
+    return list(found.defer("acknowledgement").order_by("sequence"))
 
 
 def attempts_of(report: Report) -> list[dict[str, object]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import models
@@ -130,6 +131,10 @@ class Schedule(models.Model):
 class Reports(models.QuerySet["Report"]):
     """Reports by how far they are."""
 
+    def accepted(self) -> Reports:
+        """Those the vendor accepted whole."""
+        return self.exclude(accepted_at=None).filter(left_out=0)
+
     def open(self) -> Reports:
         """Those the vendor has neither accepted nor refused."""
         return self.filter(accepted_at=None, dead_at=None)
@@ -179,11 +184,13 @@ class Report(models.Model):
     download_id = models.CharField(max_length=200, blank=True)  # once it is checked
     uploaded_at = models.DateTimeField(null=True)
     percent = models.PositiveSmallIntegerField(default=0)  # of the vendor's check
+    successful = models.PositiveSmallIntegerField(null=True)  # percent of it, as told
     accepted_at = models.DateTimeField(null=True)
     receipt = models.CharField(max_length=200, blank=True)
     acknowledgement = models.BinaryField(default=bytes)
     acknowledgement_checked = models.BooleanField(default=False)  # its signature holds
     acknowledged_by = models.CharField(max_length=150, blank=True)  # by hand
+    left_out = models.PositiveIntegerField(default=0)  # files that were not accepted
     carried_at = models.DateTimeField(null=True)  # last given out to be carried
     carried_by = models.CharField(max_length=150, blank=True)
     dead_at = models.DateTimeField(null=True)
@@ -199,6 +206,47 @@ class Report(models.Model):
                 fields=["due_at"],
                 name="report_open",
                 condition=models.Q(accepted_at=None, dead_at=None),
+            )
+        ]
+
+    def leave_out(self, names: Collection[str]) -> None:
+        """Note which files were accepted; the days of the others are to be said again.
+
+        Args:
+            names: The files that were not accepted; a day counts only when every file
+                that says something of it was.
+        """
+        for one in self.files.all():
+            one.accepted = one.name not in names
+            one.save(update_fields=["accepted"])
+            if not one.accepted:
+                days = (one.first_day, one.last_day)
+                self.totals.filter(day__range=days).update(left_out=True)
+
+
+class ReportFile(models.Model):
+    """One file of records of a report; ``accepted`` is None until the vendor said so.
+
+    Days are UTC. Reports of before 0.3.0 whose bytes are gone have none.
+    """
+
+    report = models.ForeignKey(
+        Report, on_delete=models.CASCADE, related_name="files", db_index=False
+    )
+    number = models.PositiveIntegerField()
+    name = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64)
+    size = models.PositiveIntegerField()
+    first_day = models.DateField()
+    last_day = models.DateField()
+    record_count = models.PositiveIntegerField()
+    accepted = models.BooleanField(null=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["report", "number"], name="one_file_per_report_and_number"
             )
         ]
 
@@ -224,7 +272,8 @@ class ReportPart(models.Model):
 class Total(models.Model):
     """What one report said of one UTC day and entitlement feature.
 
-    ``revises`` is the report that said something else of them before.
+    ``revises`` is the report that said something else of them before. ``left_out`` is
+    whether the vendor did not accept the file it stands in: then it was not said.
     """
 
     report = models.ForeignKey(
@@ -236,6 +285,7 @@ class Total(models.Model):
     revises = models.ForeignKey(
         Report, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
+    left_out = models.BooleanField(default=False)
 
     class Meta:
         constraints = [

@@ -6,6 +6,7 @@ Download and upload are those of public clients; ``send`` is our own inference.
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -18,10 +19,14 @@ from common.roles import Role
 from common.sealing import SealBroken
 from usage import carrying, ledger, reports, tasks
 from usage.errors import AcknowledgementRefused, ReportRefused
+from usage.models import Report
 
 router = Router()
 PAYMENT_REQUIRED = ("no_license", "license", "smime")
-CONFLICT = ("other_report", "no_report", "closed", "partial", "unchecked")
+CONFLICT = (
+    *("other_report", "no_report", "closed", "unchecked"),
+    *("partial", "none_accepted"),
+)
 _TELEMETRY = (("telemetry", "prepare"), ("telemetry", "download"))
 FILE = {
     "requestBody": {
@@ -53,16 +58,40 @@ def send_report(request: HttpRequest) -> Status[dict[str, Any]]:
         raise _refused(refusal) from None
     if outcome.done != "nothing_new":
         tasks.nudge()
-    report = outcome.report
-    document = {
-        "reportId": str(report.pk),
-        "status": ledger.Row(report).status,
-        "digest": report.digest,
-        "fileSha256": report.file_sha256,
-        "size": report.size,
-        "receiptId": report.receipt or None,
-    }
+    document = _document(outcome.report)
     return Status(200 if outcome.done == "nothing_new" else 202, document)
+
+
+@router.get("/report/status/{number}", response=dict[str, Any])
+@api_needs(Role.OPERATOR)
+def report_status(
+    request: HttpRequest,  # noqa: ARG001
+    number: str,
+) -> dict[str, Any]:
+    """Say how far a report is, and of each of its files whether it was accepted."""
+    try:
+        report = Report.objects.filter(pk=UUID(number)).first()
+    except ValueError:
+        report = None
+    if report is None:
+        raise Refused(404, "There is no report with this id.")
+    files = [
+        {
+            "name": one.name,
+            "sha256": one.sha256,
+            "size": one.size,
+            "records": one.record_count,
+            "firstDay": one.first_day.isoformat(),
+            "lastDay": one.last_day.isoformat(),
+            "accepted": one.accepted,
+        }
+        for one in report.files.all()
+    ]
+    rest = ledger.rest_of(report) if report.left_out else []
+    return _document(report) | {
+        "files": files,
+        "continuedIn": [str(one.pk) for one in rest],
+    }
 
 
 @router.get("/report/download")
@@ -131,7 +160,8 @@ def upload_acknowledgement(
 ) -> dict[str, str]:
     """Take the acknowledgement of a carried report; the same again changes nothing.
 
-    ``confirm=true`` takes one whose signature cannot be checked here.
+    ``confirm=true`` takes one whose signature cannot be checked here. When it accepts
+    a part, ``status`` and ``accepted`` say so; the message is the same.
     """
     file = request.FILES.get("file")
     if file is None or (file.size or 0) > carrying.LARGEST:
@@ -142,7 +172,7 @@ def upload_acknowledgement(
         )
     user: Any = request.user
     try:
-        carrying.accept(
+        done = carrying.accept(
             file.read(),
             confirmed=confirm,
             by=user.get_username(),
@@ -156,7 +186,21 @@ def upload_acknowledgement(
         if refusal.code == "unchecked":
             details.append("To accept it unchecked: confirm=true")
         raise Refused(status, refusal.sentence, *details) from None
-    return {"message": "Report uploaded successfully."}
+    said = {"message": "Report uploaded successfully."}
+    if done.part:
+        said |= {"status": ledger.Row(done.report).status, "accepted": done.part}
+    return said
+
+
+def _document(report: Report) -> dict[str, Any]:
+    return {
+        "reportId": str(report.pk),
+        "status": ledger.Row(report).status,
+        "digest": report.digest,
+        "fileSha256": report.file_sha256,
+        "size": report.size,
+        "receiptId": report.receipt or None,
+    }
 
 
 def _refused(refusal: ReportRefused) -> Refused:

@@ -21,7 +21,7 @@ from usage import changes, delivery, document
 from usage.changes import Changes
 from usage.document import Document, Heading
 from usage.errors import ReportRefused
-from usage.models import Report, ReportPart, Reports, Schedule, Total
+from usage.models import Report, ReportFile, ReportPart, Reports, Schedule, Total
 
 log = structlog.get_logger(__name__)
 PART = 1024 * 1024
@@ -333,6 +333,19 @@ def _store(
         )
         for at in range(0, len(made.archive), PART)
     )
+    ReportFile.objects.bulk_create(
+        ReportFile(
+            report=report,
+            number=at,
+            name=one.name,
+            sha256=one.sha256,
+            size=one.size,
+            first_day=one.first_day,
+            last_day=one.last_day,
+            record_count=one.record_count,
+        )
+        for at, one in enumerate(made.files, 1)
+    )
     Total.objects.bulk_create(
         Total(
             report=report,
@@ -371,7 +384,8 @@ def _document(
         audit_head=audit.head()[1],
         token=token,
     )
-    return document.build(heading, found.counts, found.instances)
+    most = document.MOST_RECORDS
+    return document.build(heading, found.counts, found.instances, most=most)
 
 
 def _previous_digest() -> str:

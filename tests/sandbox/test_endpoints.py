@@ -18,12 +18,14 @@ from tests.sandbox.clients import SUBSCRIPTION, Client, batch
 BULK = "/ee/v1/entitlements/telemetry/bulk"
 
 
-def report(manifest: bytes | None = b'{"reportId":"r-1"}') -> bytes:
+def report(manifest: bytes | None = b'{"reportId":"r-1"}', files: int = 1) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         if manifest is not None:
             archive.writestr("manifest.json", manifest)
-        archive.writestr("usage/a/usage-1-01.gzip", gzip.compress(b"[]"))
+        for number in range(1, files + 1):
+            member = gzip.compress(b"[]", mtime=0)
+            archive.writestr(f"usage/a/usage-1-{number:02d}.gzip", member)
     return packed.getvalue()
 
 
@@ -174,6 +176,9 @@ def test_a_report_is_acknowledged_with_a_signature_over_its_bytes(
         content = opened.read("acknowledgement.json")
         detached = opened.read("acknowledgement.jws").decode()
     acknowledged = json.loads(content)
+    digest = hashlib.sha256(gzip.compress(b"[]", mtime=0)).hexdigest()
+    name = "usage/a/usage-1-01.gzip"
+    assert acknowledged.pop("files") == [{"name": name, "sha256": digest}]
     assert acknowledged.pop("receiptId")
     assert acknowledged == {
         "reportId": "r-1",

@@ -23,7 +23,11 @@ from tests.conftest import PASSWORD
 from tests.usage.conftest import inside, used
 from usage.models import Report
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("ada", "otto", "vera")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.both_databases,
+    pytest.mark.usefixtures("ada", "otto", "vera"),
+]
 BASE = "/api/platform/v1"
 DOWNLOAD = f"{BASE}/report/download"
 UPLOAD = f"{BASE}/report/upload"
@@ -272,13 +276,13 @@ def test_a_tampered_one_closes_nothing(licensed, disconnected, sandbox_data) -> 
     assert Report.objects.open().exists()
 
 
-def test_what_was_accepted_in_part_stays_open(
+def test_one_that_accepted_nothing_leaves_the_report_open(
     licensed, disconnected, clock, sandbox_data
 ) -> None:
     used(clock.now.date() - DAY)
-    answer = upload(acknowledged(get().content, sandbox_data, accepted=0))
+    answer = upload(acknowledged(get().content, sandbox_data, accepted=0, files=[]))
     assert answer.status_code == 409
-    assert "0 of 1 files" in answer.json()["message"]
+    assert "none of 1 files was accepted" in answer.json()["message"]
     assert Report.objects.open().exists()
 
 

@@ -69,7 +69,7 @@ def test_the_manifest_is_canonical_and_names_every_file_by_its_digest() -> None:
     assert said["period"] == {"firstDay": "2026-11-21", "lastDay": "2026-11-22"}
     assert b"the-secret-token" not in made.archive
     records = gzip.decompress(packed)
-    assert records == made.records == canonical(json.loads(records))
+    assert records == made.files[0].records == canonical(json.loads(records))
     assert [one["count"] for one in json.loads(records)] == [47, 48, 12]
 
 
@@ -78,7 +78,7 @@ def test_a_report_holds_the_fields_of_the_catalogue_and_no_others() -> None:
     made = document.build(HEADING, COUNTS, seen)
     fields = sorted(field.name for field in catalog.ENVELOPE)
     assert sorted(json.loads(made.manifest)) == fields
-    records = json.loads(made.records)
+    records = json.loads(made.files[0].records)
     for point, one in zip(catalog.POINTS, (records[-2], records[-1]), strict=True):
         assert sorted(one) == [field.name for field in point.fields]
 

@@ -25,7 +25,7 @@ TITLES = (
     (
         "In a usage report to the receiver",
         "Sent once a day while Continuous Connection is on, and when somebody selects "
-        "Send Usage to F5. One report is a ZIP of a manifest and a file of records.",
+        "Send Usage to F5. One report is a ZIP of a manifest and files of records.",
         usage,
     ),
     (
