@@ -13,6 +13,7 @@ Exit codes: 0 the acknowledgement is written, 2 wrong use, 3 refused, 4 the netw
 from __future__ import annotations
 
 import argparse
+import email.utils
 import hashlib
 import http.client
 import io
@@ -59,7 +60,8 @@ class Vendor:
     Args:
         url: The base, as ``https://product.apis.f5.com/ee/v1``.
         token: The license; a secret.
-        proxy: Of the form ``http://host:port``; empty asks the environment.
+        proxy: Of the form ``http://host:port``, with ``user:password@`` when it wants
+            one; empty asks the environment.
         ca: A file with more authorities to trust; empty for none.
         pause: Seconds of the first wait; each one after is twice as long.
     """
@@ -67,7 +69,10 @@ class Vendor:
     def __init__(self, url: str, token: str, proxy: str, ca: str, pause: float) -> None:
         trust = ssl.create_default_context()
         if ca:
-            trust.load_verify_locations(cafile=ca)
+            try:
+                trust.load_verify_locations(cafile=ca)
+            except (OSError, ValueError):
+                raise Stop(USAGE, f"{ca} holds no certificates.") from None
         chosen = {"http": proxy, "https": proxy} if proxy else None
         self.open = urllib.request.build_opener(
             Stay,
@@ -84,19 +89,18 @@ class Vendor:
         self, path: str, body: bytes | None = None, kind: str = ""
     ) -> tuple[int, bytes]:
         """Return the status and the body of an answer that is not an error."""
-        said = ""
+        said, least = "", 0.0
         for number in range(TRIES):
             if number:
-                self.wait(number - 1, said)
+                self.wait(number - 1, said, least)
+            least = 0.0
             try:
                 return self._once(path, body, kind)
             except urllib.error.HTTPError as error:
                 said = f"It answered {error.code}."
                 if error.code == 404 or not _passes(error.code):
                     raise Stop(REFUSED, _refusal(error.code)) from None
-                asked = error.headers.get("Retry-After", "")
-                if asked.isdigit():
-                    time.sleep(min(int(asked), 300))
+                least = _asked(error.headers.get("Retry-After", ""))
             except (OSError, ValueError, http.client.HTTPException) as error:
                 reason = getattr(error, "reason", error)
                 if isinstance(reason, ssl.SSLCertVerificationError):
@@ -105,18 +109,27 @@ class Vendor:
                         "Its certificate is not trusted here. A proxy may"
                         " inspect TLS: add its authority with --ca.",
                     ) from None
-                said = f"{type(error).__name__}: {error}"
+                if "407" in str(reason):
+                    raise Stop(
+                        NETWORK,
+                        "The proxy wants a user and a password (407): put them into"
+                        " a file as user:password and name it with --proxy-login.",
+                    ) from None
+                said = _why(reason)
         raise Stop(
             NETWORK,
             f"{self.url} cannot be reached. {said} Run it again later; it goes on where"
             " it stopped.",
         )
 
-    def wait(self, number: int, why: str) -> None:
-        """Sleep twice as long each time, up to five minutes, and not in step."""
-        seconds = min(300.0, self.pause * 2**number) * random.SystemRandom().uniform(
-            0.75, 1
-        )
+    def wait(self, number: int, why: str, least: float = 0) -> None:
+        """Sleep twice as long each time, up to five minutes, and not in step.
+
+        Args:
+            least: What the receiver asked for, in seconds; never less than that.
+        """
+        share = random.SystemRandom().uniform(0.75, 1)
+        seconds = max(least, min(300.0, self.pause * 2**number) * share)
         if why:
             say(f"{why} Trying again in {seconds:.0f} s.")
         time.sleep(seconds)
@@ -155,7 +168,7 @@ def carry(given: argparse.Namespace) -> None:
     archive, number = checked(report)
     say(f"Report {number}: every digest holds.")
     vendor = Vendor(
-        given.url, _license(given.license), given.proxy, given.ca, given.pause
+        given.url, _license(given.license), _proxy(given), given.ca, given.pause
     )
     state = report.with_name(report.name + ".courier.json")
     digest = hashlib.sha256(archive).hexdigest()
@@ -256,6 +269,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--license", required=True, help="the file license.jwt")
     parser.add_argument("--url", default=URL, help="default: %(default)s")
     parser.add_argument("--proxy", default="", help="http://host:port")
+    parser.add_argument(
+        "--proxy-login", default="", help="a file with user:password for the proxy"
+    )
     parser.add_argument("--ca", default="", help="a file of authorities to add")
     parser.add_argument("--out", default="", help="default: beside the report")
     parser.add_argument("--resume", action="store_true", help="never upload again")
@@ -272,6 +288,35 @@ def _license(path: str) -> str:
     if token.count(".") != 2 or not token.startswith("eyJ"):
         raise Stop(USAGE, f"{path} is no JSON Web Token.")
     return token
+
+
+def _proxy(given: argparse.Namespace) -> str:
+    """Return the proxy's address, with the user and password of a file.
+
+    Others on this machine can read a command line, so they are not taken from there.
+    """
+    where = urllib.parse.urlsplit(given.proxy)
+    if "@" in given.proxy:
+        raise Stop(
+            USAGE,
+            "Other users can read a command line: put user:password of the proxy into"
+            " a file and name it with --proxy-login.",
+        )
+    if given.proxy and (where.scheme != "http" or not where.hostname):
+        raise Stop(USAGE, "The proxy must be of the form http://host:port.")
+    if not given.proxy_login:
+        return str(given.proxy)
+    if not given.proxy:
+        raise Stop(USAGE, "--proxy-login needs --proxy.")
+    try:
+        login = Path(given.proxy_login).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        raise Stop(USAGE, f"{given.proxy_login} cannot be read.") from None
+    user, colon, password = login.partition(":")
+    if not colon or "\n" in login:
+        raise Stop(USAGE, f"{given.proxy_login} must hold user:password in one line.")
+    both = ":".join(urllib.parse.quote(one, safe="") for one in (user, password))
+    return f"http://{both}@{where.netloc}"
 
 
 def _saved(state: Path, digest: str) -> str:
@@ -308,6 +353,23 @@ def _last(link: object) -> str:
     """Return the id at the end of a link in its long, short or doubled form."""
     end = link.rstrip("/").rpartition("/")[2] if isinstance(link, str) else ""
     return end if LAST.fullmatch(end) else ""
+
+
+def _asked(header: str) -> float:
+    """Return how long ``Retry-After`` asks to wait, in seconds, up to an hour."""
+    if header.isdigit():
+        return float(min(int(header), 3600))
+    try:
+        until = email.utils.parsedate_to_datetime(header).timestamp()
+    except (TypeError, ValueError, IndexError):
+        return 0.0
+    return min(max(until - time.time(), 0.0), 3600.0)
+
+
+def _why(reason: object) -> str:
+    """Say what failed; never with an address, which may hold a password."""
+    text = getattr(reason, "strerror", None) or ""
+    return f"{type(reason).__name__}: {text}" if text else f"{type(reason).__name__}."
 
 
 def _passes(status: int) -> bool:
