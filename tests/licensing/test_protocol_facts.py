@@ -1,8 +1,7 @@
 """The facts about public clients that decide the license API, one test each.
 
-Numbers as in the list of ten that this product was designed from. Those about the
-report's download and upload (3 to 5, 9) stand in ``tests/usage``, those about the
-vendor's side (6 to 8) in ``tests/sandbox``.
+Numbers as in the list of ten that this product was designed from. Those about reports
+(5 to 9) stand in ``test_protocol_facts_of_reports``.
 """
 
 from __future__ import annotations
