@@ -46,6 +46,14 @@ class Client:
         text, _, status = said.rpartition("\n")
         return int(status), text
 
+    def bare(self, method: str, path: str, *words: str) -> int:
+        """Call without credentials; return the status."""
+        asked = ["curl", "-sS", "-k", "--max-time", "10", "-X", method, *words]
+        asked += ["-o", "/dev/null", "-w", "%{http_code}"]
+        address = f"{self.console.base}{BASE}{path}"
+        done = subprocess.run([*asked, address], capture_output=True, check=True)
+        return int(done.stdout)
+
     def instance(self) -> dict[str, Any]:
         status, text = self("GET", "/license")
         assert status == 200
@@ -124,13 +132,39 @@ def test_2_20_connected_with_the_words_of_the_older_script(
     assert (client.word(), client.licensed()) == ("VALID", '{"licensed":true}')
 
 
-def test_an_older_client_puts_base64_in_lines_and_reads_the_status(
-    client: Client,
+@pytest.mark.parametrize("version", ["2.18.0", "2.19.4", "2.20.0"])
+def test_connected_each_version_takes_the_script_of_2411(
+    client: Client, token: str, version: str
 ) -> None:
-    """It names its user in a header of the gateway, which must count for nothing."""
+    """Without Origin and Referer, as its later revisions call."""
+    serve(client.console, version, "connected")
+    assert client.version() == version
+    assert client("POST", "/license?telemetry=true", scripted(token))[0] == 202
+    assert client.word() == "ACTIVATED"
+    assert client("PUT", "/license?telemetry=true", scripted(""))[0] == 200
+    assert (client.word(), client.licensed()) == ("VALID", '{"licensed":true}')
+
+
+@pytest.mark.parametrize("status_first", [True, False])
+def test_an_older_client_puts_base64_in_lines_and_reads_the_status(
+    client: Client, status_first: bool
+) -> None:
+    """It polls until the status is a word, in either order of the two members.
+
+    It names its user in a header of the gateway, which must count for nothing.
+    """
     content = base64.encodebytes(smime(ENCODING.DER)).decode()
+    assert "\n" in content.strip()
     body = {"desiredState": {"content": content}, "metadata": {"name": "license"}}
+    if status_first:
+        body = dict(reversed(body.items()))
+        status, text = client("GET", "/license/status")
+        assert (status, text) == (200, '{"licenseStatus":"NONE"}')
     spoofed = ["-H", "Nginx-Management-Suite-User: admin"]
+    nobody = ["-H", "authorization:", *spoofed]
+    assert client.bare("GET", "/license", *nobody) == 401
+    assert client.bare("PUT", "/license", *nobody, "-d", json.dumps(body)) == 401
+    assert client.word() == "NONE"
     assert client("PUT", "/license", body, *spoofed)[0] in (200, 202)
     assert client.word() == "VALID"
     status, text = client("GET", "/license/status")
