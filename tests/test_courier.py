@@ -422,7 +422,11 @@ def test_each_python_is_interrupted_while_it_waits_and_goes_on(
     words += ["--ca", str(report.parent / "ca.pem"), "--pause", "2"]
     token = (report.parent / "license.jwt").read_text().strip()
     process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hears_interrupts,  # noqa: PLW1509 - it is short and takes no lock
     )
     until(lambda: tls.store.arrivals(host="vendor", prefix=path))
     listed = [
@@ -444,6 +448,11 @@ def test_each_python_is_interrupted_while_it_waits_and_goes_on(
     assert is_accepted(report)
     uploads = [one for one in tls.store.arrivals(host="vendor") if one.method == "POST"]
     assert len(uploads) == 1
+
+
+def hears_interrupts() -> None:
+    """Undo what a shell does to its jobs in the background: ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def until(condition: Callable[[], object]) -> None:
