@@ -14,9 +14,11 @@ from typing import Any
 
 from cryptography import x509
 
+from common.strict import json_object
+from licensing.strength import weakness
+
 MOST_BYTES = 64 * 1024
 MOST_KEYS = 16
-SMALLEST_RSA_BITS = 2048
 _SECRET = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 
@@ -26,11 +28,10 @@ def read(content: bytes) -> dict[str, Any] | None:
     Source:
         security.md, S8
     """
-    try:
-        jwks = json.loads(content) if len(content) <= MOST_BYTES else None
-    except (ValueError, RecursionError):
+    if len(content) > MOST_BYTES:
         return None
-    keys = jwks.get("keys") if isinstance(jwks, dict) else None
+    jwks = json_object(content, json.detect_encoding(content))
+    keys = jwks.get("keys") if jwks else None
     if not isinstance(keys, list) or not 0 < len(keys) <= MOST_KEYS:
         return None
     if not all(isinstance(key, dict) for key in keys):
@@ -48,8 +49,11 @@ def fault(jwks: Mapping[str, Any]) -> str:
     for key in jwks["keys"]:
         if _SECRET & set(key):
             return f"key {key['kid']} is a private key"
-        if key["kty"] == "RSA" and _bits(key.get("n")) < SMALLEST_RSA_BITS:
-            return f"key {key['kid']} has fewer than {SMALLEST_RSA_BITS} bits"
+        weak = key["kty"] == "RSA" and weakness(
+            _number(key.get("n")), _number(key.get("e"))
+        )
+        if weak:
+            return f"key {key['kid']} {weak}"
     if not any(_signs(key) for key in jwks["keys"]):
         return "none of its keys is for signatures"
     return ""
@@ -68,14 +72,14 @@ def _is_name(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
 
 
-def _bits(number: object) -> int:
-    """Return how long a base64url number is; 0 when it is none."""
+def _number(text: object) -> int:
+    """Return a base64url number; 0 when it is none."""
     try:
-        text = str(number)
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        said = text if isinstance(text, str) else ""
+        raw = base64.urlsafe_b64decode(said + "=" * (-len(said) % 4))
     except ValueError:
         return 0
-    return int.from_bytes(raw).bit_length()
+    return int.from_bytes(raw)
 
 
 def _signs(key: Mapping[str, Any]) -> bool:

@@ -20,17 +20,19 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from common.strict import json_object
 from licensing.errors import LicenseRejected
+from licensing.strength import SMALLEST_BITS, weakness
 
 LONGEST = 16 * 1024
 ISSUER = "F5 Inc."
 AUDIENCE = "urn:f5:teem"
 LEEWAY = timedelta(seconds=300)
 LATEST = 32_503_680_000  # the year 3000, in seconds
-SMALLEST_RSA_BITS = 2048
 _PART = re.compile(r"[A-Za-z0-9_-]+")
 _HEADER = {"alg", "typ", "kid", "jku"}
 _KEY_TYPES = {"RS512": "RSA", "RS256": "RSA", "ES256": "EC"}
+_SECRET = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,24 +185,8 @@ def _decode(part: str) -> bytes:
 
 
 def _json(raw: bytes, code: str) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise ValueError("a member stands twice")
-        return found
-
-    def refuse(name: str) -> NoReturn:
-        raise ValueError(f"{name} is no number")
-
-    try:
-        value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse
-        )
-        # no lone surrogates, and no 1e400, which is read as infinity
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
+    value = json_object(raw)
+    if value is None:
         _reject(
             code,
             f"The {code} of this license cannot be read. Download it again from MyF5.",
@@ -248,7 +234,7 @@ def _key(jwks: Mapping[str, Any], kid: str, algorithm: str) -> Any:
         if isinstance(member, dict) and member.get("kid") == kid
     ]
     if len(fitting) != 1:
-        known = [str(m.get("kid")) for m in members if isinstance(m, dict)]
+        known = [_shown(m.get("kid")) for m in members[:16] if isinstance(m, dict)]
         _reject(
             "unknown_key",
             f"Key {kid[:40]} is not known here. Set NMS_JWKS_FILE to a newer key file, or"
@@ -264,20 +250,24 @@ def _key(jwks: Mapping[str, Any], kid: str, algorithm: str) -> Any:
         and isinstance(operations, list)
         and "verify" in operations
         and member.get("alg", algorithm) == algorithm
-        and "d" not in member  # a private key; PyJWT would search for its factors
+        and not _SECRET & set(member)  # PyJWT would search for factors from "d"
     )
     try:
         key = jwt.PyJWK(member, algorithm=algorithm).key if usable else None
     except (jwt.PyJWTError, ValueError, TypeError, KeyError):
         key = None
-    strong = (isinstance(key, RSAPublicKey) and key.key_size >= SMALLEST_RSA_BITS) or (
-        isinstance(key, EllipticCurvePublicKey) and key.curve.name == "secp256r1"
-    )
+    if isinstance(key, RSAPublicKey):
+        numbers = key.public_numbers()
+        strong = not weakness(numbers.n, numbers.e)
+    else:
+        strong = (
+            isinstance(key, EllipticCurvePublicKey) and key.curve.name == "secp256r1"
+        )
     if not strong:
         _reject(
             "weak_key",
             f"Key {kid[:40]} must not be used for {algorithm}.",
-            expected=f"a public signing key of {SMALLEST_RSA_BITS} bits or more",
+            expected=f"a public signing key of {SMALLEST_BITS} bits or more",
         )
     return key
 

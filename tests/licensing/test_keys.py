@@ -49,6 +49,15 @@ BAD = {
     "a key without a name": json.dumps({"keys": [GOOD | {"kid": None}]}).encode(),
     "a shared secret": json.dumps({"keys": [GOOD | {"kty": "oct"}]}).encode(),
     "two of one name": json.dumps({"keys": [GOOD, GOOD]}).encode(),
+    "a member twice": json.dumps({"keys": [GOOD]})
+    .replace("{", '{"keys": [],', 1)
+    .encode(),
+    "a key with two names": json.dumps({"keys": [GOOD]})
+    .replace('"kid"', '"kid": "v0", "kid"')
+    .encode(),
+    "NaN in it": json.dumps({"keys": [GOOD], "x": float("nan")}).encode(),
+    "a lone surrogate": json.dumps({"keys": [GOOD | {"kid": "\ud800"}]}).encode(),
+    "text after it": json.dumps({"keys": [GOOD]}).encode() + b"{}",
     "17 keys": json.dumps(
         {"keys": [GOOD | {"kid": str(i)} for i in range(17)]}
     ).encode(),
@@ -67,3 +76,9 @@ def test_16_keys_are_taken():
     keys = {"keys": [GOOD | {"kid": str(i)} for i in range(16)]}
     make.keys_file(keys)
     assert file_set().jwks == keys
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_file_an_editor_saved_in_another_encoding_is_taken(folder, encoding):
+    (folder / "jwks.json").write_bytes(json.dumps(make.jwks()).encode(encoding))
+    assert file_set().jwks == make.jwks()
