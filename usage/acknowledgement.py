@@ -8,17 +8,19 @@ came and shown as not checked. Pure.
 from __future__ import annotations
 
 import io
-import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from common.strict import json_object
 from licensing import tokens
 from usage.errors import AcknowledgementRefused
 
 LARGEST = 2 * 1024 * 1024
+_MOST_READ = 64 * 1024  # of one member; as JSON up to 30 times that in memory
 MOST_ENTRIES = 16
 _CONTENT = "acknowledgement.json"
 _SIGNATURE = "acknowledgement.jws"
@@ -177,7 +179,7 @@ def _members(body: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as opened:
             entries = opened.infolist()
-            _check(entries)
+            _check(entries, len(body))
             known = [one for one in entries if one.filename in (_CONTENT, _SIGNATURE)]
             return {one.filename: _read(opened, one) for one in known}
     except (
@@ -187,12 +189,14 @@ def _members(body: bytes) -> dict[str, bytes]:
         RuntimeError,
         EOFError,
         OSError,
+        OverflowError,
         ValueError,
+        struct.error,
     ):
         _refuse("not_a_zip", "The answer is not a .zip file (a captive portal?).")
 
 
-def _check(entries: list[zipfile.ZipInfo]) -> None:
+def _check(entries: list[zipfile.ZipInfo], length: int) -> None:
     names = [one.filename for one in entries]
     if not 0 < len(names) <= MOST_ENTRIES or len(set(names)) != len(names):
         _refuse("unsafe", f"The .zip must hold 1 to {MOST_ENTRIES} different files.")
@@ -200,24 +204,26 @@ def _check(entries: list[zipfile.ZipInfo]) -> None:
         _refuse("unsafe", "The .zip is encrypted.")
     if any(one.compress_type not in _METHODS for one in entries):
         _refuse("unsafe", "The .zip is packed in a way that is not taken.")
+    if sum(one.compress_size for one in entries) > length:
+        _refuse("unsafe", "The .zip says that it holds more than it does.")
 
 
 def _read(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     """Read at most what is allowed, whatever size the entry claims."""
     with opened.open(entry) as member:
-        content = member.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        _refuse("unsafe", f"{entry.filename} is longer than {LARGEST // 1024**2} MiB.")
+        content = member.read(_MOST_READ + 1)
+    if len(content) > _MOST_READ:
+        _refuse("unsafe", f"{entry.filename} is longer than {_MOST_READ // 1024} KiB.")
     return content
 
 
 def _object(content: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        _refuse("content", "The acknowledgement is not a JSON object.")
+    found = json_object(content)
+    if found is None:
+        _refuse(
+            "content",
+            "The acknowledgement is not a JSON object without repeated members.",
+        )
     return found
 
 
