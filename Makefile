@@ -1,11 +1,12 @@
 # make run     start the console at http://127.0.0.1:8000/ (NMS_PORT)
 # make test    install what the tests need and run them all
-# make check   lint, format, types, contracts, templates, migrations, make test, one start
+# make check   lint, format, types, contracts, templates, migrations, make test, 15 s of each fuzzer, one start
+# make fuzz    hostile licenses and acknowledgements, FUZZ_SECONDS (300) for each
 # make bench   measure against peers and limits
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint smoke bench assets requirements screenshots clean
+.PHONY: help run test check lint fuzz fuzz-short smoke bench assets requirements screenshots clean
 
 PY := .venv/bin/python
 
@@ -58,10 +59,18 @@ lint: .venv/.dev
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) manage.py check --fail-level WARNING
 
-check: lint test smoke
+check: lint test fuzz-short smoke
 
 smoke: .venv/.dev staticfiles/.collected
 	@$(PY) scripts/smoke.py
+
+FUZZ_SECONDS ?= 300
+
+fuzz: .venv/.dev
+	@$(PY) -m fuzz --seconds $(FUZZ_SECONDS)
+
+fuzz-short: .venv/.dev
+	@$(PY) -m fuzz --seconds 15
 
 bench: .venv/.dev staticfiles/.collected
 	@$(PY) scripts/with_servers.py $(PY) -m bench

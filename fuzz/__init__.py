@@ -1,0 +1,3 @@
+"""Hostile licenses and acknowledgements, made by the thousand: ``python -m fuzz``."""
+
+from __future__ import annotations
