@@ -19,7 +19,7 @@ from analytics.models import Acknowledgement, Blocked, Choice, NoticeShown
 from analytics.states import Facts, Origins, Verdict, verdict, why
 from audit import services as audit
 from common import choices, locks, setup
-from common.models import Via
+from common.models import Setup, Via
 from common.reasons import Reason
 from common.roles import Role
 
@@ -115,7 +115,7 @@ def why_for_all() -> list[Reason]:
     """Return everything that has a say about all browsers: none objects, all sign in."""
     newest = choice()
     facts = Facts(
-        **_facts_for_all(newest),
+        **_facts_for_all(newest, None),
         gpc=False,
         dnt=False,
         objected=False,
@@ -340,7 +340,7 @@ def _open_question(newest: Choice) -> bool:
 def _facts(request: HttpRequest, *, console_page: bool | None = None) -> Facts:
     page = request.path.startswith("/ui/") and request.resolver_match is not None
     return Facts(
-        **_facts_for_all(choice_of(request)),
+        **_facts_for_all(choice_of(request), getattr(request, "set_up", None)),
         gpc=request.headers.get("Sec-GPC") == "1",
         dnt=request.headers.get("DNT") == "1",
         objected=has_objected(request),
@@ -349,17 +349,20 @@ def _facts(request: HttpRequest, *, console_page: bool | None = None) -> Facts:
     )
 
 
-def _facts_for_all(newest: Choice | None) -> dict[str, Any]:
-    """Return what does not depend on who asks."""
+def _facts_for_all(newest: Choice | None, set_up: Setup | None) -> dict[str, Any]:
+    """Return what does not depend on who asks; ``set_up`` when it was read already."""
+    row = setup.read() if set_up is None else set_up
+    shown = NoticeShown.objects.values_list("fields", flat=True).first()
+    accepted = newest.accepted if newest else shown or []
     return {
         "do_not_track": settings.DO_NOT_TRACK,
         "policy": locks.against(locks.INTERACTION_DATA, True) is not None,
-        "finished": setup.finished_at() is not None,
+        "finished": row.finished_at is not None,
         "collector": bool(settings.NMS_COLLECTOR_URL),
         "mode": settings.NMS_ANALYTICS_MODE,
         "choice": newest.value if newest else None,
-        "notice_shown": NoticeShown.objects.exists(),
-        "accepted": bool(catalog.allowed(accepted_fields(newest))),
+        "notice_shown": shown is not None,
+        "accepted": bool(catalog.allowed(list(accepted))),
     }
 
 

@@ -14,6 +14,16 @@ def current() -> Setup:
     return Setup.objects.get_or_create(pk=1)[0]
 
 
+def read() -> Setup:
+    """Return the row as it stands now; an empty one when it is not there yet."""
+    return Setup.objects.filter(pk=1).first() or Setup()
+
+
+def mode_of(row: Setup) -> str:
+    """Return the operation mode in force under a row that was read already."""
+    return settings.NMS_OPERATION_MODE or row.operation_mode or "connected"
+
+
 def finished_at() -> datetime | None:
     """Return when somebody finished set-up; None before."""
     return Setup.objects.filter(pk=1).values_list("finished_at", flat=True).first()

@@ -95,7 +95,12 @@ def end_license(request: HttpRequest, notify: str = "") -> Status[dict[str, Any]
     if notify not in ("", "true", "false"):
         raise Refused(400, "notify must be true or false.", f"Found: {notify[:20]}")
     tell = notify == "true"
-    if tell and found and (silence := terminate_notice.silence(found)):
+    connected = setup.operation_mode() == "connected"
+    if (
+        tell
+        and found
+        and (silence := terminate_notice.silence(found, connected=connected))
+    ):
         raise Refused(409, silence, "Leave notify out to terminate all the same.")
     try:
         name = services.name_of(found) if found else ""

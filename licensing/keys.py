@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,52 @@ class Key:
     ends_at: datetime | None
 
 
+@dataclass(frozen=True)
+class Held:
+    """What is on this server of the vendor's keys, read at once.
+
+    ``last`` says how fetching stands; it is an empty row when it was never tried.
+    """
+
+    file: KeySet
+    last: FetchedKeys
+
+    @cached_property
+    def key_set(self) -> KeySet:
+        """Return every key: the file's, then those that were fetched."""
+        fetched = self._fetched()
+        if fetched is None:
+            return self.file
+        own = self.file.jwks["keys"] if self.file.jwks else []
+        names = {key["kid"] for key in own}
+        others = [key for key in fetched["keys"] if key["kid"] not in names]
+        return KeySet({"keys": [*own, *others]})
+
+    @cached_property
+    def listed(self) -> list[Key]:
+        """Return every key by its name, the file's first."""
+        names = {key["kid"] for key in (self.file.jwks or {"keys": []})["keys"]}
+        found = self.key_set.jwks or {"keys": []}
+        return [
+            Key(key["kid"], key["kid"] in names, jwks.ends_at(key))
+            for key in found["keys"]
+        ]
+
+    def _fetched(self) -> dict[str, Any] | None:
+        """Return the last good set, while it is of NMS_JWKS_URL; None without one."""
+        if self.last.url != settings.NMS_JWKS_URL:
+            return None
+        return jwks.read(self.last.content.encode())
+
+
+def held() -> Held:
+    """Return the keys as they are now, so that a new file counts at once."""
+    return Held(file_set(), last_try())
+
+
 def key_set() -> KeySet:
-    """Return every key at hand now, so that a new file counts at once."""
-    file, fetched = file_set(), fetched_set()
-    if fetched is None:
-        return file
-    own = file.jwks["keys"] if file.jwks else []
-    names = {key["kid"] for key in own}
-    others = [key for key in fetched["keys"] if key["kid"] not in names]
-    return KeySet({"keys": [*own, *others]})
+    """Return every key at hand now."""
+    return held().key_set
 
 
 def file_set() -> KeySet:
@@ -64,25 +102,9 @@ def file_set() -> KeySet:
     return KeySet(found)
 
 
-def fetched_set() -> dict[str, Any] | None:
-    """Return the last good set that came from NMS_JWKS_URL; None when none did."""
-    row = FetchedKeys.objects.filter(pk=1, url=settings.NMS_JWKS_URL).first()
-    return jwks.read(row.content.encode()) if row else None
-
-
 def last_try() -> FetchedKeys:
     """Return how fetching stands; an empty row when it was never tried."""
     return FetchedKeys.objects.filter(pk=1).first() or FetchedKeys(pk=1)
-
-
-def listed() -> list[Key]:
-    """Return the keys at hand, the file's first."""
-    own = file_set().jwks or {"keys": []}
-    names = {key["kid"] for key in own["keys"]}
-    found = key_set().jwks or {"keys": []}
-    return [
-        Key(key["kid"], key["kid"] in names, jwks.ends_at(key)) for key in found["keys"]
-    ]
 
 
 def ask(now: datetime) -> None:

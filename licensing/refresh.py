@@ -34,15 +34,20 @@ DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 Clock = Callable[[], datetime]
 
 
-def missing(found: License | None) -> str:
-    """Return the name of the key a stored license waits for; empty when it has it."""
+def missing(found: License | None, held: keys.Held | None = None) -> str:
+    """Return the name of the key a stored license waits for; empty when it has it.
+
+    Args:
+        found: The license.
+        held: The keys at hand, when they were read already.
+    """
     if found is None or found.kind != License.Kind.JWT or found.checked_at:
         return ""
     try:
         name = str(tokens.read(unseal(found.sealed))[0].get("kid", ""))
     except (LicenseRejected, SealBroken):
         return ""
-    known = keys.key_set().jwks or {"keys": []}
+    known = (held or keys.held()).key_set.jwks or {"keys": []}
     return "" if name in {key["kid"] for key in known["keys"]} else name
 
 

@@ -40,9 +40,8 @@ def history() -> list[License]:
     return list(License.objects.defer("sealed").select_related("notice"))
 
 
-def activated_at() -> datetime | None:
+def activated_at(found: License | None) -> datetime | None:
     """Return when the subscription in force was first added; None without a license."""
-    found = current()
     if found is None:
         return None
     same = License.objects.filter(subscription_id=found.subscription_id)

@@ -28,11 +28,11 @@ GIVEN_UP_AFTER = timedelta(days=30)
 Clock = Callable[[], datetime]
 
 
-def silence(found: License) -> str:
+def silence(found: License, *, connected: bool) -> str:
     """Return why the vendor cannot be told of a license; empty when it can."""
     if destinations.find(DESTINATION) is None:
         return "F5 has not published how to tell it, so it is not told."
-    if setup.operation_mode() != "connected":
+    if not connected:
         return "This server is disconnected, so F5 is not told."
     if found.kind != License.Kind.JWT or found.checked_at is None:
         return "The license was never verified, so F5 is not told."

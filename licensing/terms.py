@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
-
+from common import setup
 from common.models import Setup
 from licensing import checking, states
 from licensing.models import License
@@ -32,11 +31,21 @@ class Terms:
 
 @dataclass(frozen=True)
 class Standing:
-    """The license in force, how it stands, and under what events go out."""
+    """The license in force, how it stands, and under what events go out.
+
+    With the operation mode and when set-up was finished, from the same reading.
+    """
 
     license: License | None
     state: State
     terms: Terms
+    mode: str
+    finished_at: datetime | None
+
+    @property
+    def connected(self) -> bool:
+        """Return whether this server may reach the vendor by itself."""
+        return self.mode == "connected"
 
 
 def current() -> License | None:
@@ -54,15 +63,21 @@ def delivery_terms(now: datetime) -> Terms:
     return standing(now).terms
 
 
-def standing(now: datetime) -> Standing:
-    """Return the current license, its state and the terms it gives, read at once."""
-    row = Setup.objects.filter(pk=1).first() or Setup()
+def standing(now: datetime, set_up: Setup | None = None) -> Standing:
+    """Return the current license, its state and the terms it gives, read at once.
+
+    Args:
+        now: The moment.
+        set_up: How set-up stands, when the request has read it already.
+    """
+    row = setup.read() if set_up is None else set_up
     found = current()
-    mode = settings.NMS_OPERATION_MODE or row.operation_mode
+    mode = setup.mode_of(row)
     now_is = states.state_at(
         checking.facts_of(found), now, disconnected=mode == "disconnected"
     )
-    return Standing(found, now_is, _terms(row, mode, found, now_is))
+    terms = _terms(row, mode, found, now_is)
+    return Standing(found, now_is, terms, mode, row.finished_at)
 
 
 def _terms(row: Setup, mode: str, found: License | None, now_is: State) -> Terms:

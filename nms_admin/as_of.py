@@ -13,8 +13,8 @@ from django.views.decorators.http import require_safe
 from common.access import sign_in_required
 from common.http import HtmxRequest
 from common.templatetags.nms import utc_day_text
+from licensing import keys, stories
 from licensing import services as licensing
-from licensing import stories
 from licensing.states import WARN_DAYS, State
 from nms_admin.attention import license_story
 from nms_admin.license_tabs import tabs
@@ -47,7 +47,8 @@ def page(request: HtmxRequest) -> HttpResponse:
     day, error = asked(request.GET.get("date", ""), today)
     at = now if day == today else beginning(day)
     standing = licensing.standing(at)
-    state, due = standing.state, ledger.report_by()
+    due = ledger.report_by(ledger.last_accepted(), standing)
+    state = standing.state
     checked = standing.license is not None and standing.license.checked_at is not None
     kind, word = stories.pill(state, checked=checked)
     context = {
@@ -60,7 +61,7 @@ def page(request: HtmxRequest) -> HttpResponse:
         "license": standing.license,
         "state": state,
         "pill": {"kind": kind, "text": word},
-        "warns": license_story(standing.license, state, at),
+        "warns": license_story(standing, keys.held(), at),
         "hold": stories.HOLDS.get(standing.terms.hold or "", ""),
         "connection_on": licensing.connection_on(),
         "refusal": reports.refusal(standing),

@@ -12,11 +12,10 @@ from common.access import may
 from common.roles import Role
 from egress import destinations, gate
 from egress.models import Gate, Pause
+from licensing import keys, stories
 from licensing import services as licensing
-from licensing import stories
-from licensing.keys import key_set
+from licensing.keys import Held
 from licensing.models import License
-from licensing.states import State
 from nms_admin import license_keys, notices
 from nms_admin.models import User
 from telemetry.delivery import DESTINATION
@@ -54,7 +53,7 @@ def notes(
     """
     found = [
         *(n for n in _license(standing, now) if _wanted(n.stage, user, now)),
-        *(n for n in _due(now) if _wanted(n.stage, user, now)),
+        *(n for n in _due(standing, now) if _wanted(n.stage, user, now)),
         *_delivery(),
         *_unanswered(now),
         *_reports(),
@@ -72,16 +71,18 @@ def alive(now: datetime) -> set[str]:
 
 
 def license_story(
-    found: License | None, state: State, now: datetime
+    standing: licensing.Standing, held: Held, now: datetime
 ) -> stories.Story | None:
     """Return what is to be said about the license; None when all is well."""
+    found = standing.license
     if known := licensing.clock_ran_back(found, now):
         return stories.clock_story(known, now)
     if found and found.kind == License.Kind.SMIME:
         return stories.smime_story(found.subscription_id)
     wrong = found.check_error if found else ""
-    said = stories.story(state, check_error=wrong, no_keys=key_set().problem)
-    return said or (license_keys.story(now) if found else None)
+    missing = held.key_set.problem
+    said = stories.story(standing.state, check_error=wrong, no_keys=missing)
+    return said or (license_keys.story(held, now) if found else None)
 
 
 def _license(standing: licensing.Standing, now: datetime) -> list[Note]:
@@ -92,15 +93,16 @@ def _license(standing: licensing.Standing, now: datetime) -> list[Note]:
             "Events are held on this server until one is added.",
         )
         return [Note("info", title, body, url, "Add a license")]
-    story = license_story(standing.license, standing.state, now)
+    story = license_story(standing, keys.held(), now)
     if story is None:
         return []
     stage = notices.license_stage(standing.state)
     return [Note(story.kind, story.title, story.body, url, "View license", stage)]
 
 
-def _due(now: datetime) -> list[Note]:
-    said = notices.report_notice(ledger.report_by(), now)
+def _due(standing: licensing.Standing, now: datetime) -> list[Note]:
+    due = ledger.report_by(ledger.last_accepted(), standing)
+    said = notices.report_notice(due, now)
     if said is None:
         return []
     url = reverse("ui-license")

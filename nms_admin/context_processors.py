@@ -38,13 +38,17 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "version": settings.VERSION,
         "sandbox": settings.SANDBOX,
-        "disconnected": SimpleLazyObject(
-            lambda: setup.operation_mode() == "disconnected"
-        ),
+        "disconnected": SimpleLazyObject(lambda: _mode(request) == "disconnected"),
         "navigation": SimpleLazyObject(lambda: navigation(request.path)),
         "session_ends_at": sessions.ends_at(request, now=timezone.now()),
         "request_id": getattr(request, "request_id", ""),
     }
+
+
+def _mode(request: HttpRequest) -> str:
+    """Return the operation mode; a page made before set-up was read asks itself."""
+    row = getattr(request, "set_up", None)
+    return setup.mode_of(row) if row else setup.operation_mode()
 
 
 def navigation(path: str) -> list[dict[str, Any]]:

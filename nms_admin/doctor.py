@@ -85,16 +85,17 @@ def _broker() -> Fact:
 
 def _keys() -> Iterator[Fact]:
     try:
-        found, last = keys.key_set(), keys.last_try()
-        missing = refresh.missing(licensing.current())
-        ending = license_keys.story(timezone.now())
+        held = keys.held()
+        missing = refresh.missing(licensing.current(), held)
     except DatabaseError:
-        found, last, missing, ending = keys.file_set(), FetchedKeys(), "", None
+        held, missing = keys.Held(keys.file_set(), FetchedKeys()), ""
+    found, last = held.key_set, held.last
+    ending = license_keys.story(held, timezone.now())
     if found.problem:
         yield Fact("license keys", "warning", found.problem)
     else:
         names = ", ".join(key["kid"] for key in (found.jwks or {})["keys"])
-        file = settings.NMS_JWKS_FILE if keys.file_set().jwks else ""
+        file = settings.NMS_JWKS_FILE if held.file.jwks else ""
         fetched = (
             f"{settings.NMS_JWKS_URL} on {last.fetched_at:%Y-%m-%d}"
             if last.fetched_at

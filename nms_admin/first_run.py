@@ -55,10 +55,14 @@ def first_undone(row: Setup) -> int:
 def set_up_first(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Lead every page to set-up, and answer the API with 503, until it is finished."""
+    """Lead every page to set-up, and answer the API with 503, until it is finished.
+
+    How set-up stands goes on with the request: what shows it need not ask again.
+    """
 
     def handle(request: HttpRequest) -> HttpResponse:
-        if setup.finished_at() is None and not _is_open(request.path_info):
+        request.set_up = row = setup.read()  # type: ignore[attr-defined]
+        if row.finished_at is None and not _is_open(request.path_info):
             if request.path_info.startswith("/api/"):
                 return compact(UNFINISHED, 503)
             return redirect("setup")

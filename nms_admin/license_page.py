@@ -41,6 +41,7 @@ from egress import destinations
 from licensing import (
     connection,
     entitlements,
+    keys,
     refresh,
     stories,
     tasks,
@@ -55,6 +56,7 @@ from licensing.errors import (
 )
 from licensing.models import License
 from licensing.reading import MOST_BYTES
+from licensing.states import State
 from nms_admin import license_keys, notices, people, usage_page
 from nms_admin.attention import license_story
 from nms_admin.license_tabs import tabs
@@ -174,7 +176,10 @@ def terminate(request: HtmxRequest) -> HttpResponse:
     if found is None:
         messages.info(request, "There is no license to terminate.")
         return redirect("ui-license")
-    context: dict[str, Any] = {"name": licensing.name_of(found), **_telling(found)}
+    context: dict[str, Any] = {
+        "name": licensing.name_of(found),
+        **_telling(found, setup.mode_of(request.set_up)),
+    }
     if request.method != "POST":
         return render(request, "licensing/terminate.html", context)
     now = timezone.now()
@@ -201,8 +206,9 @@ def terminate(request: HtmxRequest) -> HttpResponse:
 @require_safe
 def activation(request: HtmxRequest) -> HttpResponse:
     """Show how far a new license is; the last answer ends the polling (286)."""
-    now, found = timezone.now(), licensing.current()
+    now = timezone.now()
     context = _page(request, now)
+    found = context["license"]
     if found is None or not request.htmx:
         return redirect("ui-license")
     going = context["activation"]
@@ -211,7 +217,10 @@ def activation(request: HtmxRequest) -> HttpResponse:
             return HttpResponse(status=204)
         return render(request, "licensing/_activation.html", context)
     if going is None:
-        context["activation"] = {"steps": _steps(found, now), "ended": True}
+        context["activation"] = {
+            "steps": _steps(found, context["state"]),
+            "ended": True,
+        }
     status = HttpResponseStopPolling.status_code
     return render(request, "licensing/_activation.html", context, status=status)
 
@@ -234,40 +243,57 @@ def ask_again(request: HtmxRequest) -> HttpResponse:
 
 
 def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
-    standing = licensing.standing(now)
-    found, state, terms = standing.license, standing.state, standing.terms
+    """Return what the page shows; each thing is read once and handed on."""
+    standing = licensing.standing(now, request.set_up)
     choice, editable = connection.choice(), may(request.user, Role.ADMINISTRATOR)
-    wrong = found.check_error if found else ""
-    checked = found is not None and found.checked_at is not None
-    kind, word = stories.pill(state, checked=checked, check_error=wrong)
+    on, found = connection.says(choice), standing.license
     context: dict[str, Any] = {
         "license": found,
-        "name": licensing.name_of(found) if found else "",
-        "state": state,
-        "pill": {"kind": kind, "text": word},
-        "story": license_story(found, state, now),
-        **notices.on_license(request.user, state, now),
-        "hold": stories.HOLDS.get(terms.hold or "", ""),
-        "connection": {"on": connection.says(choice), "row": choice},
-        "locked": locks.holding(locks.TELEMETRY, connection.says(choice)),
+        "hold": stories.HOLDS.get(standing.terms.hold or "", ""),
+        "connection": {"on": on, "row": choice},
+        "locked": locks.holding(locks.TELEMETRY, on),
         "editable": editable,
         "administrators": "" if editable else ", ".join(people.administrators()),
-        "waiting": telemetry.waiting(now, terms),
+        "waiting": telemetry.waiting(now, standing.terms) if on else None,
         "tabs": tabs("ui-license"),
-        "activation": _activation(found, now),
-        "keys": license_keys.part(found),
-        **_telling(found),
-        "usage": usage_page.part(request, now),
+    }
+    if found is None:
+        return context | {"usage": {"may_send": may(request.user, Role.OPERATOR)}}
+    return context | _of_license(request, found, standing, now, on=on)
+
+
+def _of_license(
+    request: HtmxRequest,
+    found: License,
+    standing: licensing.Standing,
+    now: datetime,
+    *,
+    on: bool,
+) -> dict[str, Any]:
+    """Return what the page shows only with a license: how it stands, keys, usage."""
+    state, held = standing.state, keys.held()
+    checked, wrong = found.checked_at is not None, found.check_error
+    kind, word = stories.pill(state, checked=checked, check_error=wrong)
+    usage = usage_page.part(request, standing, now, on=on)
+    entitled = list(found.entitlements.all())
+    return {
+        "name": licensing.name_of(found),
+        "state": state,
+        "pill": {"kind": kind, "text": word},
+        "story": license_story(standing, held, now),
+        **notices.on_license(request.user, state, usage["report_by"], now),
+        "activation": _activation(found, state, now),
+        "keys": license_keys.part(standing, held),
+        **_telling(found, standing.mode),
+        "usage": usage,
+        "entitlements": limits(entitled, in_use(now)) if entitled else None,
         "entitlements_public": bool(settings.NMS_ENTITLEMENTS_URL),
     }
-    if found and (entitled := list(found.entitlements.all())):
-        context["entitlements"] = limits(entitled, in_use(now))
-    return context
 
 
-def _telling(found: License | None) -> dict[str, str]:
+def _telling(found: License, mode: str) -> dict[str, str]:
     """Return whom a termination can be told, or why nobody."""
-    silence = terminate_notice.silence(found) if found else ""
+    silence = terminate_notice.silence(found, connected=mode == "connected")
     return {"silence": silence, "tell_host": terminate_notice.host()}
 
 
@@ -280,17 +306,17 @@ def _form(refusal: LicenseRejected | None = None) -> dict[str, Any]:
     }
 
 
-def _activation(found: License | None, now: datetime) -> dict[str, Any] | None:
+def _activation(found: License, state: State, now: datetime) -> dict[str, Any] | None:
     """Return how far a new license is; None when nothing is being asked for it.
 
     ``key`` names what is shown, so that an answer without news swaps nothing.
     """
-    if found is None or not entitlements.wanted(found):
+    if not entitlements.wanted(found):
         return None
     stopped = entitlements.stopped(found)
     slow = now - found.applied_at > SLOW_AFTER
     return {
-        "steps": _steps(found, now),
+        "steps": _steps(found, state),
         "stopped": stopped,
         "slow": slow,
         "polls": not stopped and not slow,
@@ -298,11 +324,11 @@ def _activation(found: License | None, now: datetime) -> dict[str, Any] | None:
     }
 
 
-def _steps(found: License, now: datetime) -> list[stories.Step]:
+def _steps(found: License, state: State) -> list[stories.Step]:
     asked = destinations.find(entitlements.DESTINATION)
     host = asked.host if asked else ""
     return stories.steps(
-        licensing.state_of(found, now),
+        state,
         checked=found.checked_at is not None,
         fetched=found.entitlements_at is not None,
         error=found.entitlements_error,

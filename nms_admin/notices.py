@@ -97,13 +97,21 @@ def snooze(user: User, stage: str, now: datetime) -> None:
     )
 
 
-def on_license(user: User, state: State, now: datetime) -> dict[str, Any]:
+def on_license(
+    user: User, state: State, due: date | None, now: datetime
+) -> dict[str, Any]:
     """Return what the License page shows of the notices to this user.
 
     Others than administrators are told what is the case: that it has expired, not that
     it will.
+
+    Args:
+        user: Who looks.
+        state: Of the license.
+        due: The day by which the next usage report is wanted.
+        now: The moment.
     """
-    stage, said = license_stage(state), report_notice(ledger.report_by(), now)
+    stage, said = license_stage(state), report_notice(due, now)
     if not may(user, Role.ADMINISTRATOR):
         soon = bool(stage) and state.phase == "valid"
         return {"stage": "", "story_hidden": soon, "report_notice": None}
@@ -120,8 +128,9 @@ def on_license(user: User, state: State, now: datetime) -> dict[str, Any]:
 def hide(request: HtmxRequest) -> HttpResponse:
     """Snooze a stage that is reached now, for who asks, and go back to the page."""
     now, stage = timezone.now(), request.POST.get("stage", "")
-    report = report_notice(ledger.report_by(), now)
-    reached = {license_stage(licensing.state(now)), report.stage if report else ""}
+    standing = licensing.standing(now)
+    report = report_notice(ledger.report_by(ledger.last_accepted(), standing), now)
+    reached = {license_stage(standing.state), report.stage if report else ""}
     if not stage or stage not in reached:
         return HttpResponseBadRequest("Send stage=, one that is shown to you now.")
     snooze(request.user, stage, now)

@@ -17,7 +17,6 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseStopPolling
 
 from audit import services as audit
-from common import setup
 from common.access import (
     administrator_required,
     client_address,
@@ -38,20 +37,30 @@ from usage.models import Report
 COURIER = settings.BASE_DIR / "courier.py"
 
 
-def part(request: HtmxRequest, now: datetime) -> dict[str, Any]:
-    """Return what the card *Usage reporting* of Settings > License shows."""
-    standing = licensing.standing(now)
-    shown = ledger.shown(now)
+def part(
+    request: HtmxRequest, standing: licensing.Standing, now: datetime, *, on: bool
+) -> dict[str, Any]:
+    """Return what the card *Usage reporting* of Settings > License shows.
+
+    Args:
+        request: Who looks.
+        standing: How the license stands now.
+        now: The moment.
+        on: Whether Continuous Connection is.
+    """
+    last, shown, waits = ledger.last_accepted(), ledger.shown(now), ledger.open_report()
+    due = ledger.report_by(last, standing)
+    going = ledger.progress(shown, now, _recipient(), due) if shown else None
     return {
-        "carrying": _carrying(request, standing),
-        "last": ledger.last_accepted(),
-        "next_at": reports.next_at() if licensing.connection_on() else None,
-        "report_by": ledger.report_by(),
+        "carrying": None if standing.connected else _carrying(request, standing, waits),
+        "last": last,
+        "next_at": reports.next_at() if on else None,
+        "report_by": due,
         "refusal": reports.refusal(standing),
         "may_send": may(request.user, Role.OPERATOR),
         "nothing_new": "nothing-new" in request.GET,
-        "progress": ledger.progress(shown, now, _recipient()) if shown else None,
-        "open": Report.objects.open().first(),
+        "progress": going,
+        "open": waits,
     }
 
 
@@ -144,14 +153,17 @@ def outcome(request: HtmxRequest) -> HttpResponse:
     shown = ledger.shown(now)
     if shown is None or not request.htmx:
         return redirect("ui-license")
-    going = ledger.progress(shown, now, _recipient())
+    standing = licensing.standing(now, request.set_up)
+    due = ledger.report_by(ledger.last_accepted(), standing)
+    going = ledger.progress(shown, now, _recipient(), due)
     if going.polls and request.GET.get("seen") == going.key:
         return HttpResponse(status=204)
     context: dict[str, Any] = {"progress": going}
     if going.polls:
         return render(request, "usage/_outcome.html", context)
-    context["usage"] = part(request, now) | {"progress": None}
-    context["connection"] = {"on": licensing.connection_on()}
+    on = licensing.connection_on()
+    context["usage"] = part(request, standing, now, on=on) | {"progress": None}
+    context["connection"] = {"on": on}
     status = HttpResponseStopPolling.status_code
     return render(request, "usage/_ended.html", context, status=status)
 
@@ -252,12 +264,9 @@ def download(request: HtmxRequest, number: uuid.UUID) -> HttpResponse:
 
 
 def _carrying(
-    request: HtmxRequest, standing: licensing.Standing
-) -> dict[str, Any] | None:
-    """Return what the four steps of a disconnected server show; else None."""
-    if setup.operation_mode() == "connected":
-        return None
-    report = Report.objects.open().first()
+    request: HtmxRequest, standing: licensing.Standing, report: Report | None
+) -> dict[str, Any]:
+    """Return what the four steps of a disconnected server show of its open report."""
     return {
         "report": report,
         "instances": ledger.instances_of(report) if report else 0,

@@ -7,7 +7,6 @@ from datetime import date, datetime, timedelta
 
 from django.db.models import Exists, OuterRef
 
-from common import setup
 from common.templatetags.nms import byte_size
 from egress.models import Attempt, Gate, Pause
 from licensing import services as licensing
@@ -143,6 +142,11 @@ def last_accepted() -> Report | None:
     return accepted.order_by("-accepted_at").first()
 
 
+def open_report() -> Report | None:
+    """Return the last report the vendor has neither accepted nor refused."""
+    return Report.objects.open().defer("acknowledgement").first()
+
+
 def summary(days: int, now: datetime) -> dict[str, object]:
     """Return the data point, how many reports were accepted lately, and the last."""
     since = now - timedelta(days=days)
@@ -153,14 +157,19 @@ def summary(days: int, now: datetime) -> dict[str, object]:
     }
 
 
-def report_by() -> date | None:
-    """Return the last day for the next report; None when F5 names none."""
-    last = last_accepted()
+def report_by(last: Report | None, standing: licensing.Standing) -> date | None:
+    """Return the last day for the next report; None when F5 names none.
+
+    Args:
+        last: The last report that was accepted.
+        standing: The license in force, with the operation mode.
+    """
     if last:
         return states.report_by(last.accepted_at, None, disconnected=False)
-    if setup.operation_mode() == "connected":
+    if standing.connected:
         return None
-    return states.report_by(None, licensing.activated_at(), disconnected=True)
+    added = licensing.activated_at(standing.license)
+    return states.report_by(None, added, disconnected=True)
 
 
 def shown(now: datetime) -> Report | None:
@@ -175,11 +184,14 @@ def shown(now: datetime) -> Report | None:
     return report if ended is None or now - ended < SHOWN_FOR else None
 
 
-def progress(report: Report, now: datetime, recipient: str) -> Progress:
+def progress(
+    report: Report, now: datetime, recipient: str, due: date | None
+) -> Progress:
     """Return how far a report is.
 
     Args:
         recipient: Who checks it, as a sentence names it: F5, or the test receiver.
+        due: The day by which the next one is wanted; None when none is named.
     """
     row, trouble = Row(report), delivery.trouble()
     if row.ended_at:
@@ -212,7 +224,7 @@ def progress(report: Report, now: datetime, recipient: str) -> Progress:
         trouble=trouble,
         paused=isinstance(trouble, Pause),
         slow=now - since > SLOW_AFTER,
-        report_by=report_by(),
+        report_by=due,
         files=report.files.count(),
     )
 

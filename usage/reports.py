@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 
 from audit import services as audit
-from common import choices, setup
+from common import choices
 from common.models import Via
 from common.sealing import SealBroken
 from licensing import services as licensing
@@ -50,7 +50,7 @@ def refusal(
         by_hand: It is to be carried, which goes in disconnected mode too.
     """
     found, state = standing.license, standing.state
-    if setup.finished_at() is None:
+    if standing.finished_at is None:
         return ReportRefused("setup", "Finish set-up first; then usage can be sent.")
     if found is None:
         return ReportRefused(
@@ -64,7 +64,7 @@ def refusal(
             "An S/MIME license cannot carry a usage report. Replace it with the JSON"
             " Web Token from MyF5. Usage is counted meanwhile.",
         )
-    if not by_hand and setup.operation_mode() == "disconnected":
+    if not by_hand and not standing.connected:
         return ReportRefused(
             "disconnected",
             "This server is disconnected, so usage cannot be sent from here. Reports"

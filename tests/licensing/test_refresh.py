@@ -208,7 +208,7 @@ def test_what_is_no_key_set_is_not_taken(finished, vendor, now, mode):
     apply(now)
     fails(vendor, mode)
     assert not fetch(now)
-    assert keys.fetched_set() is None
+    assert keys.key_set().jwks is None
     assert services.state(now).phase == "waiting"
 
 
@@ -299,7 +299,7 @@ def test_a_key_of_the_file_wins_and_the_others_are_added(db):
     fetched({"keys": make.jwks(newer)["keys"] + make.jwks(newer, kid="v2")["keys"]})
     assert kids() == ["v1", "v2"]
     assert keys.key_set().jwks["keys"][0] == GOOD
-    assert [(key.name, key.from_file) for key in keys.listed()] == [
+    assert [(key.name, key.from_file) for key in keys.held().listed] == [
         ("v1", True),
         ("v2", False),
     ]
