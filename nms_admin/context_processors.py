@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
@@ -53,23 +54,39 @@ def _mode(request: HttpRequest) -> str:
 
 def navigation(path: str) -> list[dict[str, Any]]:
     """Return the sidebar with the item ``path`` belongs to marked as current."""
-    groups = []
-    for heading, entries in NAVIGATION.items():
-        items = []
-        for label, route, icon in entries:
-            try:
-                url = reverse(route)
-            except NoReverseMatch:
-                continue
-            current = path == url if route == "ui-overview" else path.startswith(url)
-            items.append(
+    home = reverse("ui-overview")
+    return [
+        {
+            "heading": heading,
+            "items": [
                 {
-                    "url": url,
+                    **entry,
+                    "current": path == entry["url"]
+                    if entry["url"] == home
+                    else path.startswith(entry["url"]),
+                }
+                for entry in entries
+            ],
+        }
+        for heading, entries in _entries()
+    ]
+
+
+@cache
+def _entries() -> list[tuple[str, list[dict[str, str]]]]:
+    """Return headings and entries with their addresses, which never change."""
+    return [
+        (
+            heading,
+            [
+                {
+                    "url": reverse(route),
                     "label": label,
                     "icon": icon,
-                    "current": current,
                     "track": f"nav:{route.removeprefix('ui-')}",
                 }
-            )
-        groups.append({"heading": heading, "items": items})
-    return groups
+                for label, route, icon in entries
+            ],
+        )
+        for heading, entries in NAVIGATION.items()
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import TypedDict
 
 from django import template
@@ -29,14 +30,7 @@ def icon(name: str, size: str = "", **extra: str) -> SafeString:
         size: ``sm`` (16 px), ``lg`` (24 px), or empty for 18 px.
         extra: ``class`` adds classes, as in ``{% icon "check" class="n-good" %}``.
     """
-    classes = ["n-ic", f"n-ic-{size}" if size else "", extra.get("class", "")]
-    return format_html(
-        '<svg class="{}" aria-hidden="true" focusable="false">'
-        '<use href="{}#{}"/></svg>',
-        " ".join(filter(None, classes)),
-        static("build/icons.svg"),
-        name,
-    )
+    return _icon(name, size, extra.get("class", ""))
 
 
 @register.simple_tag
@@ -257,6 +251,19 @@ def utc_day_text(value: date) -> str:
     """Return a day as plain text, ``3 Nov 2026``; a moment's day is the UTC one."""
     day = value.astimezone(UTC) if isinstance(value, datetime) else value
     return f"{day.day} {day:%b %Y}"
+
+
+@lru_cache(maxsize=512)
+def _icon(name: str, size: str, more: str) -> SafeString:
+    """Return the same icon again: its sprite has one address for each release."""
+    classes = ["n-ic", f"n-ic-{size}" if size else "", more]
+    return format_html(
+        '<svg class="{}" aria-hidden="true" focusable="false">'
+        '<use href="{}#{}"/></svg>',
+        " ".join(filter(None, classes)),
+        static("build/icons.svg"),
+        name,
+    )
 
 
 def _rect(at: int, count: int, below: int, top: int, kind: str) -> dict[str, object]:
