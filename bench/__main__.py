@@ -1,4 +1,7 @@
-"""Run all cases: ``python -m bench [--write]``; one process for each database."""
+"""Run the cases: ``python -m bench [--write]``, or some: ``python -m bench pages``.
+
+One process for each case and database.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+CASES = ("capture", "intake", "pages", "data_planes", "verify")
+ON_BOTH = ("capture", "intake", "data_planes")
+CHILD = "--child"
 PAGE = Path(__file__).parent.parent / "docs" / "benchmark.md"
 TEXT = """# Benchmark
 
@@ -68,7 +74,7 @@ def measure(case: str, database: str = "") -> list[str]:
         if database:
             environment["NMS_DATABASE_URL"] = database
         done = subprocess.run(
-            [sys.executable, "-m", "bench", case],
+            [sys.executable, "-m", "bench", CHILD, case],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
@@ -79,21 +85,27 @@ def measure(case: str, database: str = "") -> list[str]:
 
 
 def main() -> None:
-    """Measure everything; with ``--write`` also write docs/benchmark.md."""
-    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
-        child(sys.argv[1])
+    """Measure all cases, or those that are named; ``--write`` writes the page of all."""
+    words = sys.argv[1:]
+    if words[:1] == [CHILD]:
+        child(words[1])
         return
+    named = [word for word in words if word != "--write"]
+    if unknown := set(named) - set(CASES):
+        sys.exit(f"No such case: {', '.join(unknown)}. There are: {', '.join(CASES)}")
+    if named and "--write" in words:
+        sys.exit("--write takes all cases at once.")
     from bench.report import HEAD
 
     before = os.getloadavg()[0]
     postgresql = os.environ["NMS_TEST_DATABASE_URL"]
     print(HEAD)
-    lines = [*measure("capture", postgresql), *measure("capture")]
-    lines += [*measure("intake", postgresql), *measure("intake")]
-    lines += measure("pages", postgresql)
-    lines += [*measure("data_planes", postgresql), *measure("data_planes")]
-    lines += measure("verify")
-    if "--write" in sys.argv:
+    lines: list[str] = []
+    for case in named or CASES:
+        lines += measure(case, postgresql)
+        if case in ON_BOTH:
+            lines += measure(case)
+    if "--write" in words:
         PAGE.write_text(
             TEXT.format(
                 table="\n".join([HEAD, *lines]),
