@@ -46,7 +46,7 @@ def page(request: HtmxRequest) -> HttpResponse:
     today = now.astimezone(UTC).date()
     day, error = asked(request.GET.get("date", ""), today)
     at = now if day == today else beginning(day)
-    standing = licensing.standing(at)
+    standing = licensing.standing(at, request.set_up)
     due = ledger.report_by(ledger.last_accepted(), standing)
     state = standing.state
     checked = standing.license is not None and standing.license.checked_at is not None

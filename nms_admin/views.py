@@ -37,7 +37,7 @@ def front_door(_request: HttpRequest) -> HttpResponse:
 def overview(request: HtmxRequest) -> HttpResponse:
     """Show the state of license, delivery and choices, and what was done last."""
     now = timezone.now()
-    standing = licensing.standing(now)
+    standing = licensing.standing(now, request.set_up)
     context: dict[str, Any] = {
         "now": now,
         "license": attention.license_stat(standing),
@@ -45,7 +45,7 @@ def overview(request: HtmxRequest) -> HttpResponse:
         "connection_on": licensing.connection_on(),
         "waiting": telemetry.waiting(now, standing.terms),
         "last_accepted": _last_accepted(),
-        "interaction_on": analytics.is_on(),
+        "interaction_on": analytics.shown_as(analytics.choice_of(request)),
         "activity": [activity.line(row) for row in Record.objects.all()[:RECENT]],
     }
     return render(request, "overview.html", context)

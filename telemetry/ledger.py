@@ -26,6 +26,7 @@ STATUSES = {
     "discarded": ("Discarded", ""),
     "split": ("Sent as two", ""),
 }
+Tally = list[tuple[str, str, date, int]]  # state, data point, day, number
 TIMES = "\u00a0×\u00a0"  # stays in the line of what it counts
 LABELS = {point.name: point.label for point in catalog.POINTS}
 
@@ -170,12 +171,18 @@ class Days:
     discarded: list[int]
 
 
-def counts(days: int, now: datetime) -> Days:
-    """Return how many events of each of the last days ended how, or wait."""
+def counts(days: int, now: datetime, found: Tally | None = None) -> Days:
+    """Return how many events of each of the last days ended how, or wait.
+
+    Args:
+        days: How many, today's among them.
+        now: The moment.
+        found: The tally of these days, when it is at hand.
+    """
     today = outbox.day_of(now)
     span = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
     tallies: dict[str, Counter[date]] = defaultdict(Counter)
-    for state, _, day, number in _tally(span[0]):
+    for state, _, day, number in tally(days, now) if found is None else found:
         tallies[state][day] += number
     return Days(
         span,
@@ -212,21 +219,28 @@ class PointCount:
         )
 
 
-def point_counts(days: int, now: datetime) -> dict[str, PointCount]:
+def point_counts(
+    days: int, now: datetime, found: Tally | None = None
+) -> dict[str, PointCount]:
     """Return a count for every data point of the catalogue.
 
     ``last_at`` is exact while an event waits; once it was sent only its day is known.
+
+    Args:
+        days: Of how many days, today's among them.
+        now: The moment.
+        found: The tally of these days, when it is at hand.
     """
-    first = outbox.day_of(now) - timedelta(days=days - 1)
+    rows = tally(days, now) if found is None else found
     numbers: Counter[str] = Counter()
-    for _, point, _, number in _tally(first):
+    for _, point, _, number in rows:
         numbers[point] += number
-    found = Event.objects.values_list("data_point").annotate(at=Max("occurred_at"))
-    waiting = dict(found)
+    newest = Event.objects.values_list("data_point").annotate(at=Max("occurred_at"))
+    waiting = dict(newest)
     last: dict[str, date] = dict(
         DailyCount.objects.values_list("data_point").annotate(day=Max("day"))
     )
-    for _, point, day, _ in _tally(first):
+    for _, point, day, _ in rows:
         last[point] = max(day, last.get(point, day))
     return {
         point.name: PointCount(
@@ -261,9 +275,10 @@ def totals(days: int, now: datetime) -> Totals:
     return Totals(accepted["all"] or 0, accepted["first"] or 0, refused or 0)
 
 
-def _tally(first: date) -> list[tuple[str, str, date, int]]:
-    """Return (state, data point, day, number) of all events since a day."""
-    found: list[tuple[str, str, date, int]] = list(
+def tally(days: int, now: datetime) -> Tally:
+    """Return (state, data point, day, number) of all events of the last days."""
+    first = outbox.day_of(now) - timedelta(days=days - 1)
+    found: Tally = list(
         DailyCount.objects.filter(day__gte=first).values_list(
             "outcome", "data_point", "day", "count"
         )

@@ -14,7 +14,7 @@ from django.db.models import Count, Max, Min, Sum
 from django.utils import timezone
 
 from audit import services as audit
-from common import choices, locks, setup
+from common import choices, locks
 from common.dictionary import DataPoint
 from common.models import Via
 from common.reasons import Reason
@@ -130,17 +130,21 @@ class Preview:
         return hashlib.sha256(self.body).hexdigest()
 
 
-def preview(now: datetime, data_point: str = "") -> Preview:
+def preview(
+    now: datetime, data_point: str = "", terms: licensing.Terms | None = None
+) -> Preview:
     """Return what would be sent next, by the serializer that sends.
 
     Args:
+        now: The moment.
         data_point: Show the example of this one instead.
+        terms: Under what events go out now, when it is known.
     """
     if data_point in catalog.BY_NAME:
         return Preview("example", document.example(data_point))
     if sealed := Batch.objects.unsettled().order_by("due_at", "sealed_at").first():
         return Preview("sealed", bytes(sealed.body))
-    terms = licensing.delivery_terms(now)
+    terms = terms or licensing.delivery_terms(now)
     facts = [Fact(*row[1:]) for row in delivery.sealable(now, terms)]
     if not facts:
         return Preview("example", document.example(catalog.LOGIN.name))
@@ -246,7 +250,7 @@ def why(now: datetime, standing: licensing.Standing | None = None) -> list[Reaso
             choice_origin=choices.origin(newest),
             finished=found.terms.hold != "setup",
             licensed=found.license is not None,
-            connected=setup.operation_mode() == "connected",
+            connected=found.connected,
             mode_origin="NMS_OPERATION_MODE"
             if settings.NMS_OPERATION_MODE
             else "set-up",

@@ -49,12 +49,12 @@ EXPORT = 50_000
 def page(request: HtmxRequest) -> HttpResponse:
     """Show what is captured, the plot, the ledger and the next document."""
     now = timezone.now()
-    standing = licensing.standing(now)
+    standing = licensing.standing(now, request.set_up)
     terms = standing.terms
     context = _ledger(request, held=bool(terms.hold))
     if request.htmx.target == "ledger":
         return render(request, "telemetry/_ledger_answer.html", context)
-    why = services.why(now, standing)
+    why, tally = services.why(now, standing), ledger.tally(DAYS, now)
     outcome = states.outcome(why)
     context |= {
         "now": now,
@@ -65,12 +65,12 @@ def page(request: HtmxRequest) -> HttpResponse:
         "trouble": _trouble(),
         "why": why,
         "outcome": states.OUTCOMES[outcome],
-        "points": _points(now),
+        "points": _points(now, tally),
         "product_usage": reports.summary(DAYS, now),
-        "plot": _plot(now, held=bool(terms.hold)),
+        "plot": _plot(now, tally, held=bool(terms.hold)),
         "discarded": ledger.discarded(),
         "statuses": [(key, label) for key, (label, _) in ledger.STATUSES.items()],
-        "preview": _preview(request, now),
+        "preview": _preview(request, now, terms),
         "hold_window": _span(settings.NMS_HOLD_WINDOW),
         "can_try": may(request.user, Role.OPERATOR),
         "can_delete": may(request.user, Role.ADMINISTRATOR),
@@ -211,9 +211,9 @@ def _trouble() -> dict[str, Any]:
     }
 
 
-def _points(now: datetime) -> list[dict[str, Any]]:
+def _points(now: datetime, tally: ledger.Tally) -> list[dict[str, Any]]:
     """Return the rows of *What is captured*; start and stop share one, as documented."""
-    counts = ledger.point_counts(DAYS, now)
+    counts = ledger.point_counts(DAYS, now, tally)
     rows = [
         {"point": point, "label": point.label, "count": counts[point.name]}
         for point in catalog.POINTS
@@ -229,8 +229,8 @@ def _points(now: datetime) -> list[dict[str, Any]]:
     return rows
 
 
-def _plot(now: datetime, *, held: bool) -> dict[str, Any]:
-    days = ledger.counts(DAYS, now)
+def _plot(now: datetime, tally: ledger.Tally, *, held: bool) -> dict[str, Any]:
+    days = ledger.counts(DAYS, now, tally)
     name, kind = ("Held", "held") if held else ("Pending", "info")
     accepted, waiting, refused = map(sum, (days.accepted, days.waiting, days.refused))
     return {
@@ -247,9 +247,11 @@ def _plot(now: datetime, *, held: bool) -> dict[str, Any]:
     }
 
 
-def _preview(request: HtmxRequest, now: datetime) -> dict[str, Any]:
+def _preview(
+    request: HtmxRequest, now: datetime, terms: licensing.Terms
+) -> dict[str, Any]:
     point = request.GET.get("preview", "")
-    shown = services.preview(now, point)
+    shown = services.preview(now, point, terms)
     return {
         "kind": shown.kind,
         "body": shown.body.decode(),

@@ -108,7 +108,8 @@ def stopped() -> Pause | None:
 
     Another license lifts it.
     """
-    pause, found = gate.paused(DESTINATION), licensing.current()
+    pause = gate.paused(DESTINATION)
+    found = licensing.current() if pause else None
     lifted = pause and found and pause.paused_at < found.applied_at
     return None if lifted else pause
 
