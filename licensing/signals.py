@@ -9,6 +9,3 @@ license_changed = Signal()
 
 # Continuous Connection was switched. Arguments: on, now, by.
 connection_changed = Signal()
-
-# The API shows the license; who keeps events answers with their numbers. Arguments: now.
-events_asked = Signal()

@@ -15,8 +15,9 @@ from ninja.renderers import JSONRenderer
 from analytics.api import router as analytics_router
 from common.api import Refused, api_needs
 from common.roles import Role
-from licensing.api import router as license_router
+from licensing.api import router as words_router
 from nms_admin.basic import Basic, TooManyTries
+from nms_admin.license_api import router as license_router
 from usage.api import router as usage_router
 from usage.report_api import router as report_router
 
@@ -38,6 +39,7 @@ api = NinjaAPI(
     renderer=Compact(),
 )
 api.add_router("", license_router)
+api.add_router("", words_router)
 api.add_router("", analytics_router)
 api.add_router("", report_router)
 api.add_router("", usage_router)

@@ -14,6 +14,7 @@ from django.db.models.functions import TruncDate
 
 from egress.models import Attempt
 from telemetry import catalog, outbox
+from telemetry.delivery import DESTINATION
 from telemetry.models import Batch, DailyCount, Event
 
 PAGE = 20
@@ -191,6 +192,15 @@ def counts(days: int, now: datetime, found: Tally | None = None) -> Days:
             for state in ("accepted", "waiting", "refused", "discarded")
         ),
     )
+
+
+def last_reported_at() -> datetime | None:
+    """Return when the receiver last accepted a batch; None when it never did."""
+    accepted = Attempt.objects.filter(
+        destination=DESTINATION, outcome=Attempt.Outcome.ACCEPTED
+    )
+    newest = accepted.order_by("-started_at").first()
+    return newest.finished_at if newest else None
 
 
 def discarded() -> dict[str, int]:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from common.signals import api_signed_in
 from dataplanes.signals import data_plane_registered
 from licensing import signals
-from telemetry import catalog, ledger, services
+from telemetry import catalog, services
 
 log = structlog.get_logger(__name__)
 
@@ -67,12 +67,3 @@ def on_connection_changed(on: bool, now: datetime, **_: Any) -> None:
     """Continuous Connection was switched; nothing is sent even if emptying fails."""
     with _apart("outbox.not_emptied"):
         services.connection_changed(now, on=on)
-
-
-@receiver(signals.events_asked)
-def on_events_asked(now: datetime, **_: Any) -> dict[str, int]:
-    """The API shows the license: answer with what waits and what was discarded."""
-    return {
-        "waiting": services.waiting(now).total,
-        "discarded": sum(ledger.discarded().values()),
-    }

@@ -18,6 +18,7 @@ from licensing.models import ConnectionChoice, License
 from nms_admin import basic
 from tests import make
 from tests.conftest import PASSWORD
+from tests.usage.conftest import used
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("finished", "ada")]
 BASE = "/api/platform/v1"
@@ -283,6 +284,67 @@ def test_entitlements_are_listed_and_each_has_an_id(token):
     shown = status["state"]["currentInstance"]["features"][0]
     assert shown["daysUntilExpiry"] == 365
     assert "used" not in shown
+
+
+def test_what_is_in_use_stands_beside_each_feature_that_is_counted_here(token, now):
+    call("POST", LICENSE, document(token))
+    for name, limit, unlimited in (
+        ("NGINX_INSTANCES", 60, False),
+        ("NGINX_NAP", 0, False),
+        ("IC_PODS", 0, True),
+        ("SUCCESSFUL_API_CALLS_MILLIONS", 5, False),
+    ):
+        services.current().entitlements.create(
+            feature=name, limit=limit, unlimited=unlimited, unit="INSTANCES"
+        )
+    used(now.date(), 3, hours=12)
+    shown = {one["id"]: one for one in instance(call("GET"))["features"]}
+    counted = ("used", "aggregateUsed", "remaining", "unitOfMeasure")
+    assert [shown["NGINX_INSTANCES"][one] for one in counted] == [3, 3, 57, "INSTANCES"]
+    assert [shown["NGINX_NAP"][one] for one in counted] == [0, 0, 0, "INSTANCES"]
+    assert shown["IC_PODS"]["used"] == 0
+    assert "remaining" not in shown["IC_PODS"], "there is no limit"
+    not_counted_here = shown["SUCCESSFUL_API_CALLS_MILLIONS"]
+    assert not set(counted) & set(not_counted_here)
+    assert not_counted_here["daysUntilExpiry"] == 365
+
+
+def test_more_use_than_the_limit_leaves_nothing_and_is_told_whole(token, now):
+    call("POST", LICENSE, document(token))
+    services.current().entitlements.create(feature="NGINX_INSTANCES", limit=2)
+    used(now.date(), 3, hours=12)
+    (shown,) = instance(call("GET"))["features"]
+    assert (shown["used"], shown["remaining"]) == (3, 0)
+
+
+def test_use_is_told_while_the_limits_are_not_known(token, now):
+    call("POST", LICENSE, document(token))
+    used(now.date(), 3, hours=12)
+    (shown,) = instance(call("GET"))["features"]
+    assert (shown["used"], shown["aggregateUsed"]) == (3, 3)
+    assert "remaining" not in shown
+
+
+def test_without_any_report_the_document_is_the_one_clients_know(token):
+    """Byte for byte, but for the license's own number."""
+    call("POST", LICENSE, document(token))
+    services.current().entitlements.create(feature="NGINX_INSTANCES", limit=60)
+    body = call("GET").content.decode()
+    number = call("GET").json()["metadata"]["uid"]
+    assert body.replace(number, "NUMBER") == (
+        '{"metadata":{"name":"license","kind":"license","uid":"NUMBER",'
+        '"createTime":"2026-11-23T12:00:00Z"},"desiredState":{"content":"******",'
+        '"type":"JWT","features":[]},"currentStatus":{"modeOfOperation":"CONNECTED",'
+        '"subscription":{"id":"SBX-00198432"},"entitlement":{"features":[{'
+        '"name":"NGINX_INSTANCES","id":"NGINX_INSTANCES","type":"","limit":60,'
+        '"unlimited":false,"unitOfMeasure":"","expiry":"2027-11-23",'
+        '"gracePeriodDays":90}]},"state":{"currentInstance":{"id":"NUMBER",'
+        '"type":"NGINX Management Suite","version":"2.20.0","status":"ACTIVATED",'
+        '"fileType":"JWT","telemetry":true,"features":[{"id":"NGINX_INSTANCES",'
+        '"name":"NGINX_INSTANCES","daysUntilExpiry":365}],"configState":{'
+        '"selfConfigState":{"isConfigured":true,"isConfiguring":false,"isError":false,'
+        '"isDeleting":false},"conditions":[]}}},"events":{"waiting":1,"discarded":0}}}'
+    )
 
 
 def test_userinfo_says_who_asks():
