@@ -12,6 +12,7 @@ PROVISIONAL = timedelta(days=90)
 REPORT_WITHIN = timedelta(days=180)  # of the last accepted report
 FIRST_REPORT_WITHIN = timedelta(days=90)  # of a disconnected activation
 CLOCK_LEEWAY = timedelta(minutes=5)
+PHASES = ("none", "waiting", "not_yet_valid", "valid", "grace", "expired")
 WARN_DAYS = (7, 30, 60)
 TRIAL_TYPES = ("eval", "trial")
 

@@ -18,6 +18,7 @@ from common.roles import Role
 from licensing.api import router as words_router
 from nms_admin.basic import Basic, TooManyTries
 from nms_admin.license_api import router as license_router
+from nms_admin.metrics import router as metrics_router
 from usage.api import router as usage_router
 from usage.report_api import router as report_router
 
@@ -43,6 +44,7 @@ api.add_router("", words_router)
 api.add_router("", analytics_router)
 api.add_router("", report_router)
 api.add_router("", usage_router)
+api.add_router("", metrics_router)
 
 
 @api.get("/userinfo")

@@ -119,6 +119,7 @@ API = {
     "PUT /license": ADMINISTRATOR,
     "DELETE /license": ADMINISTRATOR,
     "GET /license/status": VIEWER,
+    "GET /metrics": VIEWER,
     "GET /modules/versions": VIEWER,
     "GET /modules/licensed": VIEWER,
     "GET /report/device_mode": VIEWER,
