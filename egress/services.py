@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -100,6 +100,7 @@ def ask(
     clock: Clock,
     deadline: timedelta = transport.DEADLINE,
     limit: int = transport.LIMIT,
+    final: Collection[int] = (),
 ) -> T:
     """Ask a destination for something (GET) and return what was accepted.
 
@@ -107,6 +108,7 @@ def ask(
 
     Args:
         limit: The longest body that is read, in bytes.
+        final: Statuses that end this call like 400 and 422, though others retry them.
     """
     return _exchange(
         item,
@@ -121,6 +123,7 @@ def ask(
         ),
         accept,
         clock,
+        final,
     )
 
 
@@ -131,11 +134,12 @@ def _exchange(
     call: Callable[[], Answer],
     accept: Callable[[Answer], T],
     clock: Clock,
+    final: Collection[int] = (),
 ) -> T:
     attempt = _open(item, destination, clock())
     try:
         answer = call()
-        judge(answer, clock())
+        judge(answer, clock(), final)
         accepted = accept(answer)
     except NotAllowed:
         gate.left(ticket)
@@ -154,12 +158,12 @@ def _exchange(
     return accepted
 
 
-def judge(answer: Answer, now: datetime) -> None:
+def judge(answer: Answer, now: datetime, final: Collection[int] = ()) -> None:
     """Sort an answer by its status; return when it is 2xx.
 
     Raises:
         CredentialsRefused: 401 and 403.
-        PermanentError: 400, 413 and 422.
+        PermanentError: 400, 413, 422 and those of ``final``.
         TransientError: Everything else that is not 2xx, redirects included.
     """
     status = answer.status
@@ -173,6 +177,10 @@ def judge(answer: Answer, now: datetime) -> None:
         raise PermanentError("too_large", "It is too large (413).", status=status)
     if status in (400, 422):
         raise PermanentError("refused", f"It was refused ({status}).", status=status)
+    if status in final:
+        raise PermanentError(
+            f"status_{status}", f"It answered {status}.", status=status
+        )
     if 300 <= status < 400:
         sentence = f"It sent us elsewhere ({status}); redirects are never followed."
         raise TransientError("redirect", sentence, status=status)

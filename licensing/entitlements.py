@@ -21,6 +21,7 @@ from licensing import connection
 from licensing.models import Entitlement, License
 
 DESTINATION = "entitlements"
+IN_USE = 409  # our inference: the subscription is another installation's
 MOST = 200
 Clock = Callable[[], datetime]
 
@@ -87,6 +88,7 @@ def fetch(license_id: int, clock: Clock) -> bool:
             allowed=lambda: wanted(License.objects.filter(pk=license_id).first()),
             accept=_read,
             clock=clock,
+            final=(IN_USE,),
         )
     except NotAllowed:
         return False

@@ -28,6 +28,7 @@ FIXED = {
     "html": Answer(200, PORTAL, "text/html; charset=utf-8"),
     "empty": Answer(200),
     "array": Answer(200, b"[]"),
+    "in_use": refusal(409, "The subscription is registered to another installation."),
 }
 
 

@@ -159,7 +159,7 @@ def test_what_is_no_list_of_entitlements_is_not_taken(finished, vendor, now, mod
     assert not found.entitlements.exists()
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 422])
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 422])
 def test_after_a_refusal_nothing_is_asked_by_itself(finished, vendor, now, status):
     found = make.license(now)
     fails(vendor, "status", status=status)
