@@ -12,13 +12,16 @@ from licensing.states import State
 class Story:
     """One message about the license. ``kind`` is info, warn or bad.
 
-    ``replaces`` says whether another license is what helps.
+    ``replaces`` says whether another license is what helps, ``renews`` whether it is
+    to be fetched from MyF5 first.
     """
 
     kind: str
     title: str
     body: str
     replaces: bool = True
+    renews: bool = False
+    icon: str = "clock"
 
 
 KEY_ENDS_SOON = timedelta(days=90)
@@ -51,21 +54,29 @@ def pill(
     return PILLS.get(state.phase, ("", ""))
 
 
-def story(state: State, *, check_error: str = "", no_keys: str = "") -> Story | None:
+def story(
+    state: State,
+    *,
+    check_error: str = "",
+    no_keys: str = "",
+    now: datetime | None = None,
+) -> Story | None:
     """Return what an administrator should know about a license; None when all is well.
 
     Args:
         check_error: Why it could not be verified once keys were here.
         no_keys: Why no key set is here; empty when there is one.
+        now: What the clock of this server shows.
     """
     ends, grace = _day(state.ends_on), _day(state.grace_ends_on)
-    now = f" Now: {no_keys}." if no_keys else ""
+    missing = f" Now: {no_keys}." if no_keys else ""
     if state.phase == "waiting" and check_error:
         return Story(
             "bad",
             "The license cannot be verified",
             f"{check_error} It stays stored and inactive, and events are held. It is"
             " checked again by itself when newer keys come.",
+            icon="alert-octagon",
         )
     if state.phase == "waiting":
         return Story(
@@ -73,28 +84,40 @@ def story(state: State, *, check_error: str = "", no_keys: str = "") -> Story | 
             "Waiting for F5’s keys",
             "The license is stored and inactive until a key set is here to check its"
             " signature. Let this server reach NMS_JWKS_URL, or set NMS_JWKS_FILE to the"
-            f" key file; the check follows by itself within a minute.{now}",
+            f" key file; the check follows by itself within a minute.{missing}",
         )
     if state.phase == "not_yet_valid":
+        clock = f" The clock of this server says {_moment(now)}." if now else ""
         return Story(
             "warn",
             "The license is not valid yet",
-            f"It starts on {_day(state.starts_at)}. Events are held until then. Check the"
-            " clock of this server if that is wrong.",
+            f"It starts on {_day(state.starts_at)}.{clock} Events are held until then."
+            " Check the clock if that is wrong.",
         )
     if state.phase == "grace":
         return Story(
             "warn",
             f"License expired, grace ends {_when(state.days_left)}",
-            f"Expired after {ends}. Everything goes on until {grace}. Download the new"
+            f"Expired after {ends}. Everything goes on until {grace}; after that NGINX"
+            " Plus stops processing traffic, by F5’s documentation. Download the new"
             " .jwt from MyF5 and replace the license.",
+            renews=True,
+            icon="alert-triangle",
         )
     if state.phase == "expired":
+        plus = (
+            ""
+            if state.trial
+            else " NGINX Plus instances under it no longer process traffic, by F5’s"
+            " documentation."
+        )
         return Story(
             "bad",
             "License expired" + ("" if state.trial else " and grace has ended"),
-            f"It ended on {grace}. Events are held here until you add a new license."
-            " Nothing else stops: you can replace or terminate it.",
+            f"It ended on {grace}.{plus} Events and usage reports are held here until you"
+            " add a new license. Nothing else stops: you can replace or terminate it.",
+            renews=True,
+            icon="alert-octagon",
         )
     if state.provisional:
         return Story(
@@ -102,7 +125,7 @@ def story(state: State, *, check_error: str = "", no_keys: str = "") -> Story | 
             "Signature not checked",
             "No key set is here, so this license is provisional for 90 days from being"
             " added. Features work. Events stay held. Set NMS_JWKS_FILE to check it."
-            f"{now}",
+            f"{missing}",
         )
     if state.warn_stage:
         after = "" if state.trial else f" After {ends} you have 90 days’ grace."
@@ -111,6 +134,7 @@ def story(state: State, *, check_error: str = "", no_keys: str = "") -> Story | 
             f"License expires {_when(state.days_left)}",
             f"It is valid through {ends}.{after} Renewals are not picked up"
             " automatically: download the new .jwt from MyF5 and replace the license.",
+            renews=True,
         )
     return None
 
@@ -145,6 +169,7 @@ def key_story(ends: tuple[datetime, str] | None, now: datetime) -> Story | None:
         " Continuous Connection on it is fetched by itself, else set NMS_JWKS_FILE to a"
         " newer key file.",
         replaces=False,
+        icon="key",
     )
 
 
@@ -158,6 +183,7 @@ def smime_story(subscription_id: str) -> Story:
         if subscription_id
         else "It is kept as it is, and events are held because its Subscription ID was"
         " not typed. Replace it with the same file and the ID from MyF5.",
+        icon="info-circle",
     )
 
 

@@ -81,7 +81,7 @@ def license_story(
         return stories.smime_story(found.subscription_id)
     wrong = found.check_error if found else ""
     missing = held.key_set.problem
-    said = stories.story(standing.state, check_error=wrong, no_keys=missing)
+    said = stories.story(standing.state, check_error=wrong, no_keys=missing, now=now)
     return said or (license_keys.story(held, now) if found else None)
 
 

@@ -68,7 +68,7 @@ def test_a_trial_has_no_grace_to_speak_of():
 
 def test_in_grace_everything_goes_on_until_a_named_day():
     _, _, body = told(standing(-3))
-    assert "Expired after 20 Nov 2026. Everything goes on until 18 Feb 2027." in body
+    assert "Expired after 20 Nov 2026. Everything goes on until 18 Feb 2027;" in body
 
 
 def test_a_license_for_later_names_its_day_and_the_clock():
