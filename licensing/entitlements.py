@@ -15,7 +15,7 @@ from common.sealing import SealBroken, unseal
 from egress import destinations, gate
 from egress import services as egress
 from egress.errors import DeliveryError, NotAllowed, TransientError
-from egress.models import Pause
+from egress.models import Gate, Pause
 from egress.transport import Answer
 from licensing import connection
 from licensing.models import Entitlement, License
@@ -48,6 +48,15 @@ def stopped(found: License) -> Pause | None:
     """Return the refusal since which nothing is asked for this license; else None."""
     pause = gate.paused(DESTINATION)
     return pause if pause and pause.paused_at >= found.applied_at else None
+
+
+def trouble(found: License) -> Pause | Gate | None:
+    """Return why entitlements are not here after a try: a refusal, or a closed gate.
+
+    None also when the gate opened meanwhile; the next sweep asks then.
+    """
+    destination = destinations.find(DESTINATION)
+    return stopped(found) or (gate.state(destination.host) if destination else None)
 
 
 def try_again(now: datetime) -> None:

@@ -225,6 +225,71 @@ def steps(
     ]
 
 
+NOT_REACHED = frozenset(
+    {
+        "certificate",
+        "connection",
+        "cut",
+        "deadline",
+        "dns",
+        "proxy",
+        "refused",
+        "timeout",
+        "tls",
+    }
+)
+
+
+def unanswered_story(
+    name: str,
+    *,
+    recipient: str,
+    host: str,
+    status: int = 0,
+    cause: str = "",
+    again: datetime | None = None,
+) -> Story:
+    """Return what to know when the entitlements of a good license did not come.
+
+    Args:
+        name: Of the license.
+        recipient: Who was asked, as a sentence names it: F5, or the test receiver.
+        host: Where it was asked.
+        status: The HTTP status it refused with for good; 0 when it is tried again.
+        cause: The code of what went wrong, when it is tried again.
+        again: When that is; None when a worker is about to.
+    """
+    who = recipient[:1].upper() + recipient[1:]
+    if status == 409:
+        return Story(
+            "bad",
+            "This license is already in use",
+            f"{who} answered that {name} is registered to another installation. It stays"
+            " stored, and events and reports go on under it; its entitlements are not"
+            " asked for again by themselves. Terminate it there first, or ask F5 support"
+            " to release it.",
+            icon="ban",
+        )
+    if status:
+        return Story(
+            "bad",
+            f"Signature is good, but {recipient} refused the license ({status})",
+            "The license is stored and works. Its entitlements are not asked for again"
+            " by themselves: replace the license, or try again.",
+            icon="ban",
+        )
+    reached = "could not be reached" if cause in NOT_REACHED else "had a problem"
+    when = f"at {_moment(again)}" if again else "within a minute"
+    return Story(
+        "warn",
+        f"Signature is good, but {recipient} {reached}",
+        f"The license is stored and works. Entitlements appear when {host} answers."
+        f" Next try {when}.",
+        replaces=False,
+        icon="plug-connected-x",
+    )
+
+
 def _asking(fetched: bool, error: str, host: str) -> Step:
     title = "Entitlements from F5"
     if fetched:

@@ -38,6 +38,7 @@ from common.http import HtmxRequest
 from common.models import Via
 from common.roles import Role
 from egress import destinations
+from egress.models import Gate, Pause
 from licensing import (
     connection,
     entitlements,
@@ -317,11 +318,30 @@ def _activation(found: License, state: State, now: datetime) -> dict[str, Any] |
     slow = now - found.applied_at > SLOW_AFTER
     return {
         "steps": _steps(found, state),
+        "story": _unanswered(found, now),
         "stopped": stopped,
         "slow": slow,
         "polls": not stopped and not slow,
         "key": f"{found.pk}-{'bad' if found.entitlements_error else 'now'}",
     }
+
+
+def _unanswered(found: License, now: datetime) -> stories.Story | None:
+    """Return what to know when a try brought no entitlements; None before one."""
+    asked = destinations.find(entitlements.DESTINATION)
+    if asked is None or not found.entitlements_error:
+        return None
+    trouble = entitlements.trouble(found)
+    closed = trouble if isinstance(trouble, Gate) else None
+    again = closed.closed_until if closed else None
+    return stories.unanswered_story(
+        licensing.name_of(found),
+        recipient="the test receiver" if settings.SANDBOX else "F5",
+        host=asked.host,
+        status=trouble.status if isinstance(trouble, Pause) else 0,
+        cause=closed.cause if closed else "",
+        again=again if again and again > now else None,
+    )
 
 
 def _steps(found: License, state: State) -> list[stories.Step]:
