@@ -19,6 +19,24 @@ class LicenseRejected(Exception):
         self.expected = expected
         self.found = found
 
+    @property
+    def title(self) -> str:
+        """Return what happened: the sentence up to its first stop, without it."""
+        return _split(self.sentence)[0]
+
+    @property
+    def body(self) -> str:
+        """Return the rest of the sentence: why, and what to do; may be empty."""
+        return _split(self.sentence)[1]
+
+
+def _split(sentence: str) -> tuple[str, str]:
+    stops = [at for stop in (". ", ": ") if (at := sentence.find(stop)) > 0]
+    if not stops:
+        return sentence.removesuffix("."), ""
+    at = min(stops)
+    return sentence[:at], sentence[at + 2 : at + 3].upper() + sentence[at + 3 :]
+
 
 class AlreadyLicensed(Exception):
     """A license is current already; replace it instead."""

@@ -123,10 +123,9 @@ def test_an_ended_license_replaces_a_valid_one_only_when_asked_twice(ada_client,
     ended = make.token(now - timedelta(days=400), 380, sub="SBX-ENDED")
     answer = ada_client.post(ADD, {"file": file(ended)})
     assert answer.status_code == 422
-    assert "This license, SBX-ENDED, has ended; the one in force is valid." in text(
-        answer
-    )
-    assert "Expected: a license that ends after" in text(answer)
+    shown = text(answer)
+    assert "This license, SBX-ENDED, has ended; the one in force is valid" in shown
+    assert "a license that ends after" in shown
     assert License.objects.get().subscription_id == make.SUBSCRIPTION
     answer = ada_client.post(ADD, {"file": file(ended), "anyway": "1"}, follow=True)
     assert "License SBX-ENDED replaced the one before." in text(answer)
@@ -183,7 +182,8 @@ def test_a_refusal_says_what_was_expected_and_what_to_do(ada_client, now, case):
     assert answer.status_code == 422
     shown = text(answer)
     assert words.lower() in shown.lower()
-    assert "Nothing was stored. Choose the file again." in shown
+    assert "Nothing was stored." in shown
+    assert "Choose another file" in shown
     assert re.search(r'role="alert" tabindex="-1" data-focus', shown)
     assert not License.objects.exists()
     assert Record.objects.count() == records
