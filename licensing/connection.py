@@ -45,6 +45,11 @@ def says(newest: ConnectionChoice | None) -> bool:
     return newest.value if newest else True
 
 
+def restored(newest: ConnectionChoice | None) -> bool:
+    """Return whether it is off since a database was restored, and nobody answered."""
+    return newest is not None and newest.reason == RESTORED and not newest.value
+
+
 def number() -> int:
     """Return the number of the answer in force; 0 when there is none."""
     return ConnectionChoice.objects.values_list("pk", flat=True).first() or 0

@@ -12,7 +12,7 @@ from common.access import may
 from common.roles import Role
 from egress import destinations, gate
 from egress.models import Gate, Pause
-from licensing import keys, stories
+from licensing import connection, keys, stories
 from licensing import services as licensing
 from licensing.keys import Held
 from licensing.models import License
@@ -54,6 +54,7 @@ def notes(
     found = [
         *(n for n in _license(standing, now) if _wanted(n.stage, user, now)),
         *(n for n in _due(standing, now) if _wanted(n.stage, user, now)),
+        *_restored(),
         *_delivery(),
         *_unanswered(now),
         *_reports(),
@@ -113,6 +114,14 @@ def _wanted(stage: str, user: User | None, now: datetime) -> bool:
     if not stage or user is None:
         return True
     return may(user, Role.ADMINISTRATOR) and stage not in notices.snoozed(user, now)
+
+
+def _restored() -> list[Note]:
+    if not connection.restored(connection.choice()):
+        return []
+    title = "Continuous Connection is off: the database was restored"
+    body = "Nothing is recorded or sent until an administrator chooses."
+    return [Note("warn", title, body, reverse("ui-license"), "View license")]
 
 
 def _delivery() -> list[Note]:

@@ -251,7 +251,11 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
     context: dict[str, Any] = {
         "license": found,
         "hold": stories.HOLDS.get(standing.terms.hold or "", ""),
-        "connection": {"on": on, "row": choice},
+        "connection": {
+            "on": on,
+            "row": choice,
+            "restored": connection.restored(choice),
+        },
         "locked": locks.holding(locks.TELEMETRY, on),
         "editable": editable,
         "administrators": "" if editable else ", ".join(people.administrators()),

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 import time_machine
 from django.test import Client
 
 from audit import services as audit
+from common import choices
+from common.models import Via
 from egress.models import Attempt, Pause
+from licensing import connection
 from licensing import services as licensing
 from nms_admin import activity, attention
 from telemetry import processes
@@ -82,6 +87,19 @@ def test_a_call_is_named_as_begun_not_as_sent(db, now) -> None:
     row = audit.record("delivery.sent", now=now, subject="batch 1")
     said = activity.line(row).sentence
     assert said == "This server began to send a batch of events"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_restored_database_asks_for_an_answer_until_there_is_one(
+    running, settings, now
+) -> None:
+    make.license(now)
+    later = {choices.CONNECTION: {"number": 7, "value": True}}
+    (Path(settings.NMS_DATA_DIR) / "choices.json").write_text(json.dumps(later))
+    assert connection.check_restore(now)
+    assert titles(now) == ["Continuous Connection is off: the database was restored"]
+    connection.set_choice(on=False, by="ada", via=Via.SETTINGS, now=now)
+    assert titles(now) == []
 
 
 def test_the_gravest_stands_first(running, now) -> None:
