@@ -103,7 +103,7 @@ def _license(standing: licensing.Standing, now: datetime) -> list[Note]:
 
 def _due(standing: licensing.Standing, now: datetime) -> list[Note]:
     due = ledger.report_by(ledger.last_accepted(), standing)
-    said = notices.report_notice(due, now)
+    said = notices.report_notice(due, now, by_hand=not standing.connected)
     if said is None:
         return []
     url = reverse("ui-license")

@@ -286,7 +286,7 @@ def _of_license(
         "state": state,
         "pill": {"kind": kind, "text": word},
         "story": license_story(standing, held, now),
-        **notices.on_license(request.user, state, usage["report_by"], now),
+        **notices.on_license(request.user, standing, usage["report_by"], now),
         "activation": _activation(found, state, now),
         "keys": license_keys.part(standing, held),
         **_telling(found, standing.mode),

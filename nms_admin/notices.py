@@ -52,12 +52,15 @@ def license_stage(state: State) -> str:
     return f"license-{word}-{state.ends_on.isoformat()}" if word else ""
 
 
-def report_notice(due: date | None, now: datetime) -> Notice | None:
+def report_notice(
+    due: date | None, now: datetime, *, by_hand: bool = False
+) -> Notice | None:
     """Return what is to be said about the next usage report; None while it is far.
 
     Args:
         due: The day by which it is wanted.
         now: The moment.
+        by_hand: Whether reports are carried: the server is disconnected.
     """
     if due is None:
         return None
@@ -68,8 +71,12 @@ def report_notice(due: date | None, now: datetime) -> Notice | None:
             f"report-overdue-{due.isoformat()}",
             "bad",
             f"A usage report was due on {day}",
-            "Usage is counted on and nothing stops here. Send it now, or see why the"
-            " last one was not accepted.",
+            "Usage is counted on and nothing stops here. "
+            + (
+                "Carry one to F5 and bring back its acknowledgement."
+                if by_hand
+                else "Send it now, or see why the last one was not accepted."
+            ),
         )
     stage = next((days for days in REPORT_DAYS if left <= days), None)
     if stage is None:
@@ -79,8 +86,12 @@ def report_notice(due: date | None, now: datetime) -> Notice | None:
         f"report-{stage}-{due.isoformat()}",
         "warn",
         f"A usage report is due {when}",
-        f"One has to be accepted by {day}. Usage is counted meanwhile. Send it on the"
-        " License page, or turn Continuous Connection on.",
+        f"One has to be accepted by {day}. Usage is counted meanwhile. "
+        + (
+            "Carry it to F5 and bring back its acknowledgement."
+            if by_hand
+            else "Send it on the License page, or turn Continuous Connection on."
+        ),
     )
 
 
@@ -98,7 +109,7 @@ def snooze(user: User, stage: str, now: datetime) -> None:
 
 
 def on_license(
-    user: User, state: State, due: date | None, now: datetime
+    user: User, standing: licensing.Standing, due: date | None, now: datetime
 ) -> dict[str, Any]:
     """Return what the License page shows of the notices to this user.
 
@@ -107,11 +118,12 @@ def on_license(
 
     Args:
         user: Who looks.
-        state: Of the license.
+        standing: How the license stands now.
         due: The day by which the next usage report is wanted.
         now: The moment.
     """
-    stage, said = license_stage(state), report_notice(due, now)
+    stage, state = license_stage(standing.state), standing.state
+    said = report_notice(due, now, by_hand=not standing.connected)
     if not may(user, Role.ADMINISTRATOR):
         soon = bool(stage) and state.phase == "valid"
         return {"stage": "", "story_hidden": soon, "report_notice": None}
@@ -129,7 +141,8 @@ def hide(request: HtmxRequest) -> HttpResponse:
     """Snooze a stage that is reached now, for who asks, and go back to the page."""
     now, stage = timezone.now(), request.POST.get("stage", "")
     standing = licensing.standing(now)
-    report = report_notice(ledger.report_by(ledger.last_accepted(), standing), now)
+    due = ledger.report_by(ledger.last_accepted(), standing)
+    report = report_notice(due, now, by_hand=not standing.connected)
     reached = {license_stage(standing.state), report.stage if report else ""}
     if not stage or stage not in reached:
         return HttpResponseBadRequest("Send stage=, one that is shown to you now.")

@@ -158,7 +158,8 @@ def outcome(request: HtmxRequest) -> HttpResponse:
     going = ledger.progress(shown, now, _recipient(), due)
     if going.polls and request.GET.get("seen") == going.key:
         return HttpResponse(status=204)
-    context: dict[str, Any] = {"progress": going}
+    editable = may(request.user, Role.ADMINISTRATOR)
+    context: dict[str, Any] = {"progress": going, "editable": editable}
     if going.polls:
         return render(request, "usage/_outcome.html", context)
     on = licensing.connection_on()

@@ -140,7 +140,8 @@ def test_nothing_new_can_be_sent_anyway(
     [
         (
             401,
-            "did not accept the license (401) The report is kept and nothing is lost",
+            "did not accept the report 401: the license was not recognised. The report is"
+            " kept and nothing is lost. An administrator has to replace the license",
         ),
         (400, "did not accept the report It was refused (400). Nothing is lost"),
         (503, "The report waits localhost:"),
