@@ -1,5 +1,7 @@
 """Take the pictures of docs/screenshots: real processes, sample data, Chromium.
 
+Those of docs/license-states.md are taken by the tests of its rows.
+
     python scripts/screenshots.py [--all FOLDER]
 
 ``--all`` takes every page at 1440 and 390, light and dark, to look at, not to keep.
@@ -7,6 +9,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -227,6 +231,20 @@ def story(console: Console, browser: Browser, camera: Camera, folder: Path) -> N
     print(f"{accepted} records were accepted; pictures in {camera.folder}")
 
 
+def states(folder: Path, *, every_look: bool) -> None:
+    """Let the tests take each message of the License page and write its document."""
+    for old in folder.glob("*.png"):
+        old.unlink()
+    (folder / "looks" if every_look else folder).mkdir(parents=True, exist_ok=True)
+    tests = ["tests/licensing/test_catalogue.py", "-m", "browser"]
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *tests],
+        cwd=KEPT.parent.parent,
+        env=os.environ | {"NMS_TEST_PICTURES": str(folder.resolve())},
+        check=True,
+    )
+
+
 def main() -> None:
     """Take the pictures that are kept, or all of them."""
     everything = len(sys.argv) == 3 and sys.argv[1] == "--all"
@@ -252,6 +270,7 @@ def main() -> None:
             )
         finally:
             console.stop()
+    states(target / "states", every_look=everything)
 
 
 if __name__ == "__main__":
