@@ -108,7 +108,8 @@ def apply_license(
         telemetry: The Continuous Connection choice that comes with it; None leaves it.
         subscription_id: For an S/MIME license, which we cannot read; may be empty.
         replace: Whether a current license gives way; else it is an error.
-        cautious: Refuse to replace a valid license by one that has ended.
+        cautious: Refuse to replace a valid license by one that has ended, and one in
+            force by an older one of the same subscription.
 
     Returns:
         The license, with nothing sent anywhere.
@@ -261,7 +262,7 @@ def _store(
 
 
 def _compare(old: License | None, added: License, now: datetime) -> None:
-    """Refuse a license that has ended while another one is valid."""
+    """Refuse a license that ended while another is valid, or is older than it."""
     if old is None or _is_same(old, added):
         return
     before, after = state_of(old, now), state_of(added, now)
@@ -272,6 +273,23 @@ def _compare(old: License | None, added: License, now: datetime) -> None:
             expected=f"a license that ends after {before.ends_on:%-d %b %Y}",
             found=f"{after.ends_on:%-d %b %Y}",
         )
+    if before.usable and _is_older(added, old):
+        raise LicenseRejected(
+            "older",
+            f"This license of {name_of(added)} is older than the one in force.",
+            expected=f"one issued at or after {old.issued_at:%-d %b %Y, %H:%M:%S} UTC",
+            found=f"{added.issued_at:%-d %b %Y, %H:%M:%S} UTC",
+        )
+
+
+def _is_older(added: License, old: License) -> bool:
+    """Return whether a license was issued before another of its subscription."""
+    return bool(
+        added.subscription_id == old.subscription_id
+        and added.issued_at
+        and old.issued_at
+        and added.issued_at < old.issued_at
+    )
 
 
 def _is_same(old: License, added: License) -> bool:

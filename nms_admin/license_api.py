@@ -70,12 +70,20 @@ def add_license(request: HttpRequest, telemetry: str = "") -> Status[dict[str, A
 
 @router.put("/license", openapi_extra=BODY)
 @api_needs(Role.ADMINISTRATOR)
-def change_license(request: HttpRequest, telemetry: str = "") -> dict[str, Any]:
-    """Replace the license; without content go on with the one added, set the choice."""
+def change_license(
+    request: HttpRequest, telemetry: str = "", anyway: str = ""
+) -> dict[str, Any]:
+    """Replace the license; without content go on with the one added, set the choice.
+
+    anyway=true takes one that ended or is older than the one in force, too.
+    """
     on, now = _choice(request, telemetry), timezone.now()
+    if anyway not in ("", "true", "false"):
+        raise Refused(400, "anyway must be true or false.", f"Found: {anyway[:20]}")
     content = _content(request)
     if content:
-        _apply(request, content, on, now, replace=True)
+        cautious = anyway != "true"
+        _apply(request, content, on, now, replace=True, cautious=cautious)
     elif on is not None:
         _switch(request, on, now)
     elif services.current() is None:
@@ -147,10 +155,15 @@ def _apply(
     now: datetime,
     *,
     replace: bool,
+    cautious: bool = False,
 ) -> None:
     try:
         added = services.apply_license(
-            content=content, telemetry=on, replace=replace, **_who(request, now)
+            content=content,
+            telemetry=on,
+            replace=replace,
+            cautious=cautious,
+            **_who(request, now),
         )
     except AlreadyLicensed:
         raise HttpError(409, ALREADY) from None
@@ -162,6 +175,8 @@ def _apply(
             details.append(f"expected: {refusal.expected}")
         if refusal.found:
             details.append(f"found: {refusal.found}")
+        if refusal.code in ("older", "worse"):
+            details.append("to take it all the same: anyway=true")
         raise Refused(422, refusal.sentence, *details) from None
     tasks.nudge(added.pk)
 

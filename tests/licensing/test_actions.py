@@ -131,6 +131,28 @@ def test_an_ended_license_replaces_a_valid_one_only_when_asked_twice(ada_client,
     assert "License SBX-ENDED replaced the one before." in text(answer)
 
 
+def test_an_older_license_replaces_a_newer_one_only_when_asked_twice(ada_client, now):
+    make.license(now)
+    older = make.token(now - timedelta(days=30), 380)
+    answer = ada_client.post(ADD, {"file": file(older)})
+    assert answer.status_code == 422
+    assert "is older than the one in force." in text(answer)
+    assert "The older license takes the place of the newer one." in text(answer)
+    assert License.objects.count() == 1
+    answer = ada_client.post(ADD, {"file": file(older), "anyway": "1"}, follow=True)
+    assert "replaced the one before." in text(answer)
+
+
+def test_a_newer_license_and_one_of_another_subscription_need_no_question(
+    ada_client, now
+):
+    make.license(now - timedelta(days=30))
+    ada_client.post(ADD, {"file": file(make.token(now))})
+    other = make.token(now - timedelta(days=60), sub="SBX-OTHER")
+    ada_client.post(ADD, {"file": file(other)})
+    assert services.current().subscription_id == "SBX-OTHER"
+
+
 def test_an_smime_license_is_taken_with_its_subscription(ada_client):
     data = {"file": file(DER, "nms.lic"), "subscription_id": "SBX-00000007"}
     answer = ada_client.post(ADD, data, follow=True)

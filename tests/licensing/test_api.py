@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -133,6 +134,18 @@ def test_a_put_adds_and_replaces(token, now):
     assert call("PUT", LICENSE, document(other)).status_code == 200
     assert services.current().subscription_id == "SBX-22222222"
     assert instance(call("GET"))["status"] == "VALID"
+
+
+def test_an_older_license_is_put_only_with_anyway(now):
+    newer = make.license(now)
+    older = document(make.token(now - timedelta(days=30), 380))
+    refused = call("PUT", LICENSE, older)
+    assert refused.status_code == 422
+    assert "check: older" in json.dumps(refused.json()["details"])
+    assert services.current() == newer
+    assert call("PUT", f"{LICENSE}?anyway=perhaps", older).status_code == 400
+    assert call("PUT", f"{LICENSE}?anyway=true", older).status_code == 200
+    assert services.current().pk > newer.pk
 
 
 @pytest.mark.parametrize("choice", ["true", "false"])

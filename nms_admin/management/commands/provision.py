@@ -130,9 +130,19 @@ def _license(content: bytes, now: datetime) -> str:
         and licensing.token(current.pk) == content.decode("ascii", "replace").strip()
     ):
         return ""
-    added = licensing.apply_license(
-        content=content, by=COMMAND_LINE, via=Via.COMMAND, now=now, replace=True
-    )
+    try:
+        added = licensing.apply_license(
+            content=content,
+            by=COMMAND_LINE,
+            via=Via.COMMAND,
+            now=now,
+            replace=True,
+            cautious=True,
+        )
+    except LicenseRejected as refusal:
+        if refusal.code not in ("older", "worse"):
+            raise
+        return f"{refusal.sentence} It was kept: replace it in the console."
     return f"The license {licensing.name_of(added)} is applied."
 
 
