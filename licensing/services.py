@@ -12,6 +12,7 @@ from django.db.models import Min
 from django.views.decorators.debug import sensitive_variables
 
 from audit import services as audit
+from common.models import Via
 from common.sealing import unseal
 from licensing import checking, connection, keys, states, terms
 from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
@@ -143,6 +144,48 @@ def apply_license(
     except IntegrityError:
         raise AlreadyLicensed from None
     return kept
+
+
+@sensitive_variables("text")
+def renew(found: License, text: str, now: datetime) -> License | None:
+    """Put a license the vendor sent in force instead of the one it was asked with.
+
+    It must be signed, of the same subscription, issued later and end no earlier; what
+    the old one entitled to stands until the next answer.
+
+    Returns:
+        The new license; None when it is no renewal or another one is current by now.
+
+    Raises:
+        LicenseRejected: It failed a check that every license must pass.
+    """
+    added = checking.checked(license_in(text.encode()), now, "")
+    if not _is_renewal(added, found):
+        log.warning("license.renewal_refused", code="no_renewal")
+        return None
+    added.applied_at, added.applied_by, added.via = now, audit.NOBODY, Via.SYSTEM
+    with transaction.atomic():
+        same = License.objects.select_for_update().filter(pk=found.pk, current=True)
+        asked = same.first()
+        if asked is None:
+            return None
+        added.entitlements_at = asked.entitlements_at
+        added.confirmed_at = asked.confirmed_at
+        kept = _store(
+            added, by=audit.NOBODY, via=Via.SYSTEM, now=now, address="", replace=True
+        )
+        for one in asked.entitlements.all():
+            one.pk, one.license = None, kept
+            one.save(force_insert=True)
+        license_changed.send(sender=None, now=now)
+    return kept
+
+
+def _is_renewal(added: License, old: License) -> bool:
+    ends_later = added.ends_at is None or bool(
+        old.ends_at and added.ends_at >= old.ends_at
+    )
+    return bool(added.checked_at and ends_later and _is_older(old, added))
 
 
 def terminate(

@@ -17,10 +17,10 @@ def activate(license_id: int) -> bool:
 
 @shared_task(name="licensing.tasks.sweep")
 def sweep() -> bool:
-    """Announce what time changed; go on with an activation, and with open notices."""
+    """Announce what time changed; go on with activation, refresh and notices."""
     changed = services.announce_changes(timezone.now())
     found = services.current()
-    if found and entitlements.wanted(found):
+    if found and entitlements.due(found, timezone.now()):
         entitlements.fetch(found.pk, timezone.now)
     terminate_notice.deliver(timezone.now)
     return changed

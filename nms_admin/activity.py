@@ -22,6 +22,7 @@ SENTENCES = {
     "interaction-data.on": "{actor} turned interaction data on for all users",
     "keys.changed": "Other license keys came from {subject}",
     "license.applied": "{actor} added the license {subject}",
+    "license.entitlements_changed": "The license {subject} entitles to something else now",
     "license.replaced": "{actor} replaced the license with {subject}",
     "license.terminated": "{actor} terminated the license {subject}",
     "license.verified": "The license {subject} was checked with new keys",

@@ -234,7 +234,7 @@ def ask_again(request: HtmxRequest) -> HttpResponse:
     if refresh.missing(found):
         refresh.try_again(timezone.now())
         messages.info(request, "It is asked within a minute.")
-    elif found and entitlements.wanted(found):
+    elif found and (entitlements.wanted(found) or entitlements.stopped(found)):
         entitlements.try_again(timezone.now())
         soon = tasks.nudge(found.pk)
         messages.info(
@@ -312,13 +312,13 @@ def _form(refusal: LicenseRejected | None = None) -> dict[str, Any]:
 
 
 def _activation(found: License, state: State, now: datetime) -> dict[str, Any] | None:
-    """Return how far a new license is; None when nothing is being asked for it.
+    """Return how far a license is; None when nothing is asked, or refused, for it.
 
     ``key`` names what is shown, so that an answer without news swaps nothing.
     """
-    if not entitlements.wanted(found):
-        return None
     stopped = entitlements.stopped(found)
+    if not (entitlements.wanted(found) or stopped):
+        return None
     slow = now - found.applied_at > SLOW_AFTER
     return {
         "steps": _steps(found, state),
@@ -354,7 +354,7 @@ def _steps(found: License, state: State) -> list[stories.Step]:
     return stories.steps(
         state,
         checked=found.checked_at is not None,
-        fetched=found.entitlements_at is not None,
+        fetched=found.entitlements_at is not None and not found.entitlements_error,
         error=found.entitlements_error,
         host=host,
     )

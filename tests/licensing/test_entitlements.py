@@ -1,16 +1,19 @@
-"""What a license entitles to: asked once, only when somebody added it, and shown."""
+"""What a license entitles to: asked when somebody added it, then daily, and shown."""
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
+import time_machine
 
 from audit.models import Record
 from common import setup
 from common.models import Via
 from egress.models import Attempt
 from licensing import entitlements, services, tasks
+from licensing.models import License
 from nms_admin.celery import app
 from sandbox.faults import parse_rules
 from sandbox.server import Sandbox
@@ -19,6 +22,7 @@ from tests.outbound import connections
 
 pytestmark = pytest.mark.django_db
 PATH = "/ee/v1/entitlements"
+CHANGED = "license.entitlements_changed"
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +93,8 @@ def test_once_fetched_nothing_more_is_asked(finished, vendor, now):
     make.license(now)
     fetch(now)
     assert not fetch(now, minutes=5)
-    tasks.sweep()
+    with time_machine.travel(now + timedelta(minutes=5), tick=False):
+        tasks.sweep()
     assert len(arrivals(vendor)) == 1
 
 
@@ -201,3 +206,119 @@ def test_the_task_knows_the_license_by_its_number_only(finished, vendor, now):
     assert app.tasks["licensing.tasks.activate"].apply(args=[found.pk + 1]).get() is (
         False
     )
+
+
+def answers(vendor: Sandbox, rows: list[dict[str, object]], renewed: object) -> None:
+    body = {"entitlements": rows, "renewedLicense": renewed}
+    fails(vendor, "status", status=200, body=json.dumps(body))
+
+
+def connect(now, *, on: bool) -> None:
+    services.set_connection(on=on, by="ada", via=Via.SETTINGS, now=now)
+
+
+def test_with_continuous_connection_on_it_is_asked_again_a_day_later(
+    finished, vendor, now
+):
+    make.license(now)
+    connect(now, on=True)
+    fetch(now)
+    assert not fetch(now, hours=23)
+    assert fetch(now, hours=24)
+    assert not Record.objects.filter(action=CHANGED).exists()
+    assert fetch(now, hours=1), "the clock ran back behind the last answer"
+
+
+def test_with_continuous_connection_off_it_is_not_asked_again(finished, vendor, now):
+    make.license(now)
+    connect(now, on=False)
+    fetch(now)
+    assert not fetch(now, days=3)
+    assert len(arrivals(vendor)) == 1
+
+
+def test_an_amendment_is_taken_and_the_audit_log_says_what_changed(
+    finished, vendor, now
+):
+    found = make.license(now)
+    connect(now, on=True)
+    rows: list[dict[str, object]] = [{"name": "NGINX_INSTANCES", "limit": 60}]
+    answers(vendor, rows, None)
+    fetch(now)
+    rows[0]["limit"] = 80
+    answers(vendor, [*rows, {"name": "NGINX_NAP", "unlimited": True}], None)
+    fetch(now, days=1)
+    assert found.entitlements.get(feature="NGINX_INSTANCES").limit == 80
+    record = Record.objects.get(action=CHANGED)
+    assert record.subject == make.SUBSCRIPTION
+    assert record.details == {
+        "NGINX_INSTANCES": "60 to 80",
+        "NGINX_NAP": "none to not limited",
+    }
+
+
+def test_a_failed_refresh_leaves_what_was_known(finished, vendor, now):
+    found = make.license(now)
+    connect(now, on=True)
+    fetch(now)
+    fails(vendor, "html")
+    assert not fetch(now, days=1)
+    assert found.entitlements.count() == 9
+    vendor.faults.set([])
+    assert fetch(now, days=1, hours=2)
+
+
+def test_a_refused_refresh_is_on_the_page_and_can_be_tried_again(
+    client, ada, finished, vendor, now
+):
+    make.license(now)
+    connect(now, on=True)
+    fetch(now)
+    fails(vendor, "status", status=401)
+    assert not fetch(now, days=1)
+    with time_machine.travel(now + timedelta(days=1), tick=False):
+        client.force_login(ada)
+        page = client.get("/ui/settings/license").content.decode()
+    assert "this is not asked again by itself" in page
+    vendor.faults.set([])
+    with time_machine.travel(now + timedelta(days=1, minutes=1)):
+        client.post("/ui/settings/license/activation/again")
+    assert fetch(now, days=1, minutes=2)
+
+
+def test_a_renewed_license_in_the_answer_takes_effect(finished, vendor, now):
+    old = make.license(now, days=20)
+    connect(now, on=True)
+    fetch(now)
+    later = now + timedelta(days=1)
+    renewed = make.token(later + timedelta(hours=12), 365)
+    answers(vendor, [{"name": "NGINX_INSTANCES", "limit": 60}], renewed)
+    assert fetch(now, days=1)
+    found = services.current()
+    assert found.pk > old.pk
+    assert services.state(later).days_left > 300
+    assert [one.limit for one in found.entitlements.all()] == [60]
+    assert found.via == Via.SYSTEM
+    assert Record.objects.filter(action="license.replaced").count() == 1
+    old.refresh_from_db()
+    assert old.ended_reason == "replaced"
+    assert not fetch(now, days=1, minutes=5), "nothing is asked anew"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sub": "SBX-22222222"},
+        {"iat": 1_500_000_000},
+        {"f5_sat": 1_800_000_000},
+        {"key": make.private_key("stranger")},
+        {"aud": "urn:f5:other"},
+    ],
+    ids=["other subscription", "older", "ends earlier", "not signed", "audience"],
+)
+def test_what_is_no_renewal_changes_nothing(finished, vendor, now, changes):
+    old = make.license(now, days=300)
+    answers(vendor, [], make.token(now + timedelta(hours=12), 365, **changes))
+    assert fetch(now)
+    assert services.current() == old
+    assert License.objects.count() == 1

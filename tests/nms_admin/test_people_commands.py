@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -11,6 +13,7 @@ from analytics import services as analytics
 from audit.models import Record
 from common import setup
 from licensing import services as licensing
+from licensing.models import License
 from nms_admin import lockout, setup_code
 from nms_admin.models import Session, User
 from tests import make
@@ -60,6 +63,19 @@ def test_provision_applies_a_license_once(db, capsys, password_file, tmp_path):
     words += ["--license", str(file)]
     assert "The license SBX-00198432 is applied." in run(capsys, *words)
     assert run(capsys, *words) == "Nothing to do: it was done before."
+
+
+def test_provision_with_an_older_license_keeps_the_newer_one(
+    db, capsys, password_file, tmp_path
+):
+    now = timezone.now()
+    file = tmp_path / "license.jwt"
+    file.write_text(make.token(now - timedelta(days=30), 380))
+    newer = make.license(now)
+    words = ["provision", "--username", "ada", "--password-file", password_file()]
+    said = run(capsys, *words, "--license", str(file))
+    assert "is older than the one in force. It was kept" in said
+    assert License.objects.get() == newer
 
 
 def test_provision_without_answers_leaves_both_choices_open(db, capsys, password_file):
