@@ -60,6 +60,7 @@ def story(
     check_error: str = "",
     no_keys: str = "",
     now: datetime | None = None,
+    refreshed: bool = False,
 ) -> Story | None:
     """Return what an administrator should know about a license; None when all is well.
 
@@ -67,6 +68,7 @@ def story(
         check_error: Why it could not be verified once keys were here.
         no_keys: Why no key set is here; empty when there is one.
         now: What the clock of this server shows.
+        refreshed: Whether entitlements are asked for daily with Continuous Connection on.
     """
     ends, grace = _day(state.ends_on), _day(state.grace_ends_on)
     missing = f" Now: {no_keys}." if no_keys else ""
@@ -129,11 +131,18 @@ def story(
         )
     if state.warn_stage:
         after = "" if state.trial else f" After {ends} you have 90 days’ grace."
+        renewal = (
+            "A renewal that comes with the daily entitlements takes effect by itself"
+            " while Continuous Connection is on; without one, download the new .jwt from"
+            " MyF5 and replace the license."
+            if refreshed
+            else "Renewals are not picked up automatically: download the new .jwt from"
+            " MyF5 and replace the license."
+        )
         return Story(
             "info" if state.warn_stage == 60 else "warn",
             f"License expires {_when(state.days_left)}",
-            f"It is valid through {ends}.{after} Renewals are not picked up"
-            " automatically: download the new .jwt from MyF5 and replace the license.",
+            f"It is valid through {ends}.{after} {renewal}",
             renews=True,
         )
     return None

@@ -82,7 +82,13 @@ def license_story(
         return stories.smime_story(found.subscription_id)
     wrong = found.check_error if found else ""
     missing = held.key_set.problem
-    said = stories.story(standing.state, check_error=wrong, no_keys=missing, now=now)
+    said = stories.story(
+        standing.state,
+        check_error=wrong,
+        no_keys=missing,
+        now=now,
+        refreshed=standing.connected and destinations.find("entitlements") is not None,
+    )
     return said or (license_keys.story(held, now) if found else None)
 
 

@@ -136,7 +136,7 @@ def test_an_older_license_replaces_a_newer_one_only_when_asked_twice(ada_client,
     older = make.token(now - timedelta(days=30), 380)
     answer = ada_client.post(ADD, {"file": file(older)})
     assert answer.status_code == 422
-    assert "is older than the one in force." in text(answer)
+    assert "is older than the one in force" in text(answer)
     assert "The older license takes the place of the newer one." in text(answer)
     assert License.objects.count() == 1
     answer = ada_client.post(ADD, {"file": file(older), "anyway": "1"}, follow=True)

@@ -279,7 +279,7 @@ def test_a_refused_refresh_is_on_the_page_and_can_be_tried_again(
     with time_machine.travel(now + timedelta(days=1), tick=False):
         client.force_login(ada)
         page = client.get("/ui/settings/license").content.decode()
-    assert "this is not asked again by itself" in page
+    assert "Its entitlements are not asked for again by themselves" in page
     vendor.faults.set([])
     with time_machine.travel(now + timedelta(days=1, minutes=1)):
         client.post("/ui/settings/license/activation/again")

@@ -115,7 +115,10 @@ STATES = {
     trial: ["Trial", "23 Dec 2026", "License expires in 30 days"],
     sixty: ["License expires in 45 days", "90 days’ grace", "Replace license"],
     thirty: ["License expires in 21 days", "14 Dec 2026", "download the new .jwt"],
-    seven: ["License expires in 1 day", "not picked up automatically"],
+    seven: [
+        "License expires in 1 day",
+        "A renewal that comes with the daily entitlements",
+    ],
     grace: ["License expired, grace ends in 58 days", "20 Jan 2027", "In grace"],
     expired: ["License expired and grace has ended", "Events are held", "Expired"],
     ended_trial: ["License expired", "13 Nov 2026"],
