@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from nms_admin import serving
+from tests.e2e.console import Console, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 STARTED_WITH = {
@@ -77,3 +80,40 @@ def test_a_file_nobody_can_read_changes_nothing(running: Path) -> None:
     assert serving.in_force(running) == {}
     (running / serving.FILE).write_text("[]")
     assert serving.in_force(running) == {}
+
+
+@pytest.mark.e2e
+def test_what_the_console_writes_is_its_users_alone(tmp_path: Path) -> None:
+    """Whatever umask it was started under, and also what an older version left open."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    left = folder / "nms-admin.sqlite3"
+    left.touch(mode=0o644)
+    console = Console(folder)
+    serve = subprocess.Popen(
+        [sys.executable, "manage.py", "serve"],
+        cwd=ROOT,
+        env=console.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        umask=0o022,
+    )
+    try:
+        wait_for((folder / "sandbox" / "key.pem").exists, 60, "its processes started")
+        modes = modes_of_files(folder)
+    finally:
+        serve.send_signal(signal.SIGTERM)
+        serve.wait(30)
+    assert left in modes
+    assert len(modes) > 4
+    assert {file.name for file, mode in modes.items() if mode & 0o077} == set()
+
+
+def modes_of_files(folder: Path) -> dict[Path, int]:
+    """Return the mode of each file below a folder that others write to just now."""
+    found = {}
+    for file in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if file.is_file():
+                found[file] = file.stat().st_mode
+    return found

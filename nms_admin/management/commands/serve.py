@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -28,12 +29,14 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *_args: Any, **_options: Any) -> None:
+        os.umask(0o077)  # the processes inherit it: their files are this user's alone
         lock = _lock(settings.NMS_DATA_DIR)
         _refuse_misfit()
         for port in _ports():
             _refuse_taken(port)
         _refuse_unbuilt()
         call_command("migrate", verbosity=0, interactive=False)
+        _keep_private(settings.NMS_DATA_DIR)
         start_up.prepare(timezone.now())
         serving.remember(settings.NMS_DATA_DIR, os.environ)
         processes = all_processes()
@@ -86,6 +89,13 @@ def _lock(folder: Path) -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def _keep_private(folder: Path) -> None:
+    """Close the database's files to others, also those an older version made."""
+    for file in folder.glob("nms-admin.sqlite3*"):
+        with contextlib.suppress(OSError):  # another user's, or just gone
+            file.chmod(0o600)
 
 
 def _refuse_unbuilt() -> None:
