@@ -6,7 +6,6 @@ and always verified. It asks for the base path without a license, a key or a bod
 
 from __future__ import annotations
 
-import base64
 import re
 import ssl
 import time
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from django.conf import settings
@@ -219,10 +218,8 @@ class _Probe:
             sock = self._secure_proxy(sock)
         authority = f"{self.target.hostname}:{self.target.port}"
         lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-        if proxy.username:
-            login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-            coded = base64.b64encode(login.encode()).decode()
-            lines.append(f"Proxy-Authorization: Basic {coded}")
+        login = sockets.proxy_login(settings.NMS_PROXY_URL)
+        lines += [f"{name}: {value}" for name, value in login.items()]
         try:
             status, _ = sockets.exchange(sock, lines, self._left())
         except (OSError, ValueError):

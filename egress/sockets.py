@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import io
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 from email.message import Message
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 MOST_HEAD = 16 * 1024
 T = TypeVar("T")
@@ -91,6 +93,19 @@ def exchange(sock: Any, lines: list[str], seconds: float) -> tuple[int, Message]
         return int(status[1]), http.client.parse_headers(io.BytesIO(rest))
     except http.client.HTTPException:
         raise ValueError from None
+
+
+def proxy_login(proxy: str) -> dict[str, str]:
+    """Return the header that carries the login of a proxy's URL; empty without one.
+
+    The login is UTF-8, as browsers and curl send it (RFC 7617).
+    """
+    parts = urlsplit(proxy)
+    if not parts.username:
+        return {}
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    coded = base64.b64encode(login.encode()).decode()
+    return {"Proxy-Authorization": f"Basic {coded}"}
 
 
 def _in_time(call: Callable[[], T], seconds: float) -> T:

@@ -212,6 +212,10 @@ class _Adapter(HTTPAdapter):
         manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
         return manager
 
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Log in at the proxy as the checks do."""
+        return sockets.proxy_login(proxy)
+
     def cert_verify(self, conn: Any, *_: Any) -> None:
         """Verify always, by the context alone."""
         conn.cert_reqs = "CERT_REQUIRED"

@@ -280,7 +280,7 @@ def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         "secret key": secrets.token_urlsafe(48),
         "seal key": Fernet.generate_key().decode(),
         "F5 API key": secrets.token_urlsafe(30),
-        "proxy password": f"proxy &<{secrets.token_urlsafe(12)}>+%/",
+        "proxy password": f"proxy é&<{secrets.token_urlsafe(12)}>+%/",
     }
     files = {
         "NMS_SECRET_KEY_FILE": known["secret key"],

@@ -41,10 +41,10 @@ class Tap:
     got: list[bytes] = field(default_factory=list)
     port: int = 0
 
-    def received(self) -> bytes:
-        """Wait for a whole exchange and return what came."""
+    def received(self, exchanges: int = 1) -> bytes:
+        """Wait for so many whole exchanges and return what came."""
         end = time.monotonic() + 3
-        while not self.got and time.monotonic() < end:
+        while len(self.got) < exchanges and time.monotonic() < end:
             time.sleep(0.01)
         return b"".join(self.got)
 

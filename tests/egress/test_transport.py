@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,8 @@ from typing import Any
 import pytest
 import trustme
 
-from egress import transport
-from egress.destinations import Destination
+from egress import probes, transport
+from egress.destinations import Destination, Target
 from egress.errors import NotAllowed, TransientError
 from egress.transport import Answer
 from sandbox.faults import parse_rules
@@ -274,6 +275,18 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
     assert "pr0xy-secret" not in repr(error) + error.sentence
     assert proxy.received().startswith(b"CONNECT receiver.example:443 ")
     assert SECRET.encode() not in proxy.received()
+
+
+def test_a_login_outside_ascii_is_the_same_in_a_delivery_and_in_a_check(
+    tap: Callable[..., Tap], settings
+) -> None:
+    proxy = tap(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    settings.NMS_PROXY_URL = f"http://zo%C3%AB:p%C3%A4ss@127.0.0.1:{proxy.port}"
+    failure(Destination("t", "https://receiver.example/telemetry"))
+    target = Target("api", "https://receiver.example/ee/v1", "License")
+    list(probes.check(target, clock=lambda: datetime.now(UTC)))
+    login = b"Proxy-Authorization: Basic " + b64encode("zoë:päss".encode())
+    assert proxy.received(2).count(login) == 2
 
 
 def test_without_its_proxy_nothing_goes_directly(
