@@ -2,7 +2,8 @@
 
 A try is counted before its password is looked at and forgotten when it was right, so
 that many guesses at once get no further than as many one after the other. Names that
-do not exist are counted like those that do.
+do not exist are counted like those that do; as people type a password there by mistake,
+what is counted is stored as a digest, and a name nobody has is recorded as that.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any
 from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, Sum
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 
 from audit.models import Record
 from audit.services import head, record
@@ -28,6 +31,7 @@ NAME_LIMIT: int = settings.AXES_FAILURE_LIMIT
 ADDRESS_LIMIT = 20
 WAIT: timedelta = settings.AXES_COOLOFF_TIME
 VIA_SIGN_IN = "sign_in"
+NOBODY = "an unknown name"
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,12 @@ class Standing:
 
 def standing(name: str, address: str, *, now: datetime) -> Standing:
     """Return how a name and an address stand, with one query."""
+    counted = _digest(name)
     rows = AccessAttempt.objects.filter(
-        Q(username=name) | Q(ip_address=address or None, ip_address__isnull=False),
+        Q(username=counted) | Q(ip_address=address or None, ip_address__isnull=False),
         attempt_time__gt=now - WAIT,
     ).values_list("username", "ip_address", "failures_since_start", "attempt_time")
-    by_name = [(row[2], row[3]) for row in rows if row[0] == name]
+    by_name = [(row[2], row[3]) for row in rows if row[0] == counted]
     by_address = [(row[2], row[3]) for row in rows if address and row[1] == address]
     ends = [_locked_until(by_name, NAME_LIMIT)]
     ends.append(_locked_until(by_address, ADDRESS_LIMIT))
@@ -66,15 +71,20 @@ def _locked_until(rows: list[tuple[int, datetime]], limit: int) -> datetime | No
     return until
 
 
-def locked_names(*, now: datetime) -> set[str]:
-    """Return the names that have no try left."""
+def _digest(name: str) -> str:
+    return salted_hmac(__name__, name, algorithm="sha256").hexdigest()
+
+
+def locked(names: Iterable[str], *, now: datetime) -> set[str]:
+    """Return those of the names that have no try left."""
     rows = (
         AccessAttempt.objects.filter(attempt_time__gt=now - WAIT)
         .order_by()
         .values("username")
     )
     counted = rows.annotate(tries=Sum("failures_since_start"))
-    return {row["username"] for row in counted if row["tries"] >= NAME_LIMIT}
+    full = {row["username"] for row in counted if row["tries"] >= NAME_LIMIT}
+    return {name for name in names if full and _digest(name) in full}
 
 
 def claim(name: str, address: str, *, now: datetime) -> bool:
@@ -82,7 +92,7 @@ def claim(name: str, address: str, *, now: datetime) -> bool:
     if standing(name, address, now=now).locked_until:
         return False
     mine = AccessAttempt.objects.filter(
-        username=name, ip_address=address or None, user_agent=""
+        username=_digest(name), ip_address=address or None, user_agent=""
     )
     more = {"failures_since_start": F("failures_since_start") + 1, "attempt_time": now}
     AccessAttempt.objects.filter(attempt_time__lte=now - WAIT).delete()
@@ -100,7 +110,7 @@ def claim(name: str, address: str, *, now: datetime) -> bool:
 
 def _first_try(name: str, address: str, now: datetime) -> None:
     row = AccessAttempt.objects.create(
-        username=name,
+        username=_digest(name),
         ip_address=address or None,
         user_agent="",
         http_accept="",
@@ -114,7 +124,9 @@ def _first_try(name: str, address: str, now: datetime) -> None:
 
 def _is_over(name: str, address: str, now: datetime) -> bool:
     rows = AccessAttempt.objects.filter(attempt_time__gt=now - WAIT)
-    named = rows.filter(username=name).values_list("failures_since_start", flat=True)
+    named = rows.filter(username=_digest(name)).values_list(
+        "failures_since_start", flat=True
+    )
     if sum(named) > NAME_LIMIT:
         return True
     near = rows.filter(ip_address=address or None, ip_address__isnull=False)
@@ -124,7 +136,7 @@ def _is_over(name: str, address: str, now: datetime) -> bool:
 
 def forgive(name: str = "", *, address: str = "") -> int:
     """Forget the failed tries of a name or of an address; return how many rows."""
-    who = Q(username=name) if name else Q(ip_address=address)
+    who = Q(username=_digest(name)) if name else Q(ip_address=address)
     deleted, _ = AccessAttempt.objects.filter(who).delete()
     return int(deleted)
 
@@ -156,9 +168,10 @@ class Handler(AxesDatabaseHandler):  # type: ignore[misc]
         name, address = credentials.get("username") or "", client_address(request)
         now = request.axes_attempt_time
         via = Via.API if request.path_info.startswith("/api/") else VIA_SIGN_IN
-        facts = {"now": now, "subject": name, "via": via, "address": address}
+        subject = _known(name)
+        facts = {"now": now, "subject": subject, "via": via, "address": address}
         with transaction.atomic():
-            if not _recorded_this_minute(name, now):
+            if not _recorded_this_minute(subject, now):
                 record("user.sign_in_failed", **facts)
             until = standing(name, address, now=now).locked_until
             if until:
@@ -176,11 +189,17 @@ class Handler(AxesDatabaseHandler):  # type: ignore[misc]
         """Signing out is recorded where it happens."""
 
 
-def _recorded_this_minute(name: str, now: datetime) -> bool:
+def _known(name: str) -> str:
+    """Return the name of an account; what else was typed may be a password."""
+    known = get_user_model().objects.filter(username=name).exists()
+    return name if known else NOBODY
+
+
+def _recorded_this_minute(subject: str, now: datetime) -> bool:
     """Look among the newest records only: a minute does not hold more."""
     return Record.objects.filter(
         sequence__gt=head()[0] - 300,
         action="user.sign_in_failed",
-        subject=name[:200],
+        subject=subject[:200],
         at__gte=now.replace(second=0, microsecond=0),
     ).exists()

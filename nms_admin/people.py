@@ -218,9 +218,9 @@ def unlock(username: str, by: By) -> int:
 
 def rows(*, now: datetime) -> Sequence[tuple[User, str]]:
     """Return all users with a word for their state, administrators first."""
-    locked = lockout.locked_names(now=now)
     order = {Role.ADMINISTRATOR: 0, Role.OPERATOR: 1, Role.VIEWER: 2}
     users = sorted(User.objects.all(), key=lambda u: (order[Role(u.role)], u.username))
+    locked = lockout.locked([user.username for user in users], now=now)
     return [(user, _state(user, locked)) for user in users]
 
 

@@ -166,7 +166,7 @@ def _user_page(
         "own": person.pk == request.user.pk,
         "cards": role_cards(person.role),
         "sessions": sessions.of(person, now=now),
-        "locked": person.username in lockout.locked_names(now=now),
+        "locked": bool(lockout.locked([person.username], now=now)),
         "refusal": refusal,
     }
     return render(request, "users/user.html", context, status=status)

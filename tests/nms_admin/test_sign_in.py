@@ -12,6 +12,7 @@ from django.contrib.auth.signals import user_logged_in
 from django.test import Client
 
 from audit.models import Record
+from nms_admin import activity
 from nms_admin.models import Session, User
 from tests.conftest import PASSWORD
 
@@ -148,23 +149,36 @@ def test_a_forwarded_address_counts_only_behind_a_trusted_proxy(ada, settings):
     assert set(spray(REMOTE_ADDR="10.1.2.3")) == {422}
 
 
-def test_what_is_typed_is_not_kept_beside_the_name(ada):
+def test_of_what_is_typed_only_a_digest_of_the_name_is_counted(ada):
     from axes.models import AccessAttempt
 
-    attempt("ada", "my-secret-guess", HTTP_USER_AGENT="curl")
-    assert list(
-        AccessAttempt.objects.values_list("username", "post_data", "user_agent")
-    ) == [("ada", "", "")]
+    attempt("my-secret-guess", "my-secret-guess", HTTP_USER_AGENT="curl")
+    row = AccessAttempt.objects.values().get()
+    assert row["failures_since_start"] == 1
+    assert "secret" not in repr(row)
+    assert not row["post_data"] + row["user_agent"]
+
+
+def test_a_password_typed_as_the_name_is_not_in_the_audit_log(ada):
+    attempt("my-secret-guess", "ada")
+    record = Record.objects.get()
+    assert activity.line(record).sentence == "A sign-in as an unknown name failed"
+    assert "my-secret-guess" not in repr(vars(record))
 
 
 def test_failed_sign_ins_leave_one_record_per_name_and_minute(ada, clock):
     for _ in range(3):
         attempt("ada", "wrong")
     attempt("otto", "wrong")
+    attempt("vera", "wrong")
     clock.shift(timedelta(minutes=1))
     attempt("ada", "wrong")
     failed = Record.objects.filter(action="user.sign_in_failed").order_by("sequence")
-    assert list(failed.values_list("subject", flat=True)) == ["ada", "otto", "ada"]
+    assert list(failed.values_list("subject", flat=True)) == [
+        "ada",
+        "an unknown name",
+        "ada",
+    ]
 
 
 def test_refused_tries_leave_one_record_of_the_lock_and_no_more(ada, clock):
