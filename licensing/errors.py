@@ -42,6 +42,10 @@ class AlreadyLicensed(Exception):
     """A license is current already; replace it instead."""
 
 
+class Overtaken(AlreadyLicensed):
+    """Another license is current than the one somebody meant to replace, or none is."""
+
+
 class NotConfirmed(Exception):
     """The subscription ID typed to confirm is not the license's."""
 

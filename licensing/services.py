@@ -15,7 +15,7 @@ from audit import services as audit
 from common.models import Via
 from common.sealing import unseal
 from licensing import checking, connection, keys, states, terms
-from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed
+from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed, Overtaken
 from licensing.models import License, TerminateNotice
 from licensing.reading import license_in
 from licensing.signals import license_changed
@@ -97,6 +97,7 @@ def apply_license(
     subscription_id: str = "",
     replace: bool = False,
     cautious: bool = False,
+    seen: int | None = None,
 ) -> License:
     """Check a license and make it the current one; refuse it with the reason.
 
@@ -111,6 +112,8 @@ def apply_license(
         replace: Whether a current license gives way; else it is an error.
         cautious: Refuse to replace a valid license by one that has ended, and one in
             force by an older one of the same subscription.
+        seen: The number of the license that was current when somebody decided, 0 for
+            none; None asks nothing.
 
     Returns:
         The license, with nothing sent anywhere.
@@ -118,6 +121,7 @@ def apply_license(
     Raises:
         LicenseRejected: It failed a check; nothing was stored.
         AlreadyLicensed: One is current and ``replace`` is false; nothing was set.
+        Overtaken: Another one than ``seen`` is current by now; nothing was set.
     """
     if not replace and License.objects.filter(current=True).exists():
         raise AlreadyLicensed
@@ -131,6 +135,7 @@ def apply_license(
     added.applied_at, added.applied_by, added.via = now, by, via
     try:
         with transaction.atomic():
+            _still_seen(seen, added)
             if cautious:
                 _compare(current(), added, now)
             kept = _store(
@@ -142,8 +147,13 @@ def apply_license(
                 )
             license_changed.send(sender=None, now=now)
     except IntegrityError:
-        raise AlreadyLicensed from None
+        raise (AlreadyLicensed if seen is None else Overtaken) from None
     return kept
+
+
+def overtaken_by(found: License | None) -> License | None:
+    """Return the license in force, else the last one that ended; None without any."""
+    return found or License.objects.defer("sealed").first()
 
 
 @sensitive_variables("text")
@@ -302,6 +312,18 @@ def _store(
         details={"sha256": added.digest, "kind": added.kind},
     )
     return added
+
+
+def _still_seen(seen: int | None, added: License) -> None:
+    """Lock the current license; refuse when it is another one than somebody saw.
+
+    The same license once more is no news, whoever added it.
+    """
+    if seen is None:
+        return
+    found = License.objects.select_for_update().filter(current=True).first()
+    if seen != (found.pk if found else 0) and not (found and _is_same(found, added)):
+        raise Overtaken
 
 
 def _compare(old: License | None, added: License, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -54,6 +55,7 @@ from licensing.errors import (
     ConnectionLocked,
     LicenseRejected,
     NotConfirmed,
+    Overtaken,
 )
 from licensing.models import License
 from licensing.reading import MOST_BYTES
@@ -93,11 +95,17 @@ def add(request: HtmxRequest) -> HttpResponse:
     choice = request.POST.getlist("telemetry")
     if choice not in ([], ["on"], ["off"]):
         return HttpResponseBadRequest("Send telemetry=on or telemetry=off, once.")
+    seen = request.POST.get("seen", "")
+    if not re.fullmatch("[0-9]{0,18}", seen, re.ASCII):
+        return HttpResponseBadRequest("Send seen as the form has it, or leave it out.")
     now, replaces = timezone.now(), licensing.current() is not None
     try:
         added = _apply(request, now, choice == ["on"] if choice else None)
     except LicenseRejected as refusal:
-        return render(request, "licensing/add.html", _form(refusal), status=422)
+        context = _form(refusal) | ({"seen": int(seen)} if seen else {})
+        return render(request, "licensing/add.html", context, status=422)
+    except Overtaken:
+        return render(request, "licensing/add.html", _overtaken(), status=409)
     except AlreadyLicensed:
         messages.error(request, "Another administrator added a license meanwhile.")
         return redirect("ui-license")
@@ -115,12 +123,14 @@ def add(request: HtmxRequest) -> HttpResponse:
 def _apply(request: HtmxRequest, now: datetime, on: bool | None) -> License:
     file = request.FILES.get("file")
     pasted = request.POST.get("token", "")[: MOST_BYTES + 1].encode()
+    seen = request.POST.get("seen", "")
     return licensing.apply_license(
         content=bytes(file.read(MOST_BYTES + 1)) if file else pasted,
         subscription_id=request.POST.get("subscription_id", "")[:200],
         telemetry=None if settings.DO_NOT_TRACK else on,
         replace=True,
         cautious="anyway" not in request.POST,
+        seen=int(seen) if seen else None,
         **_who(request, now),
     )
 
@@ -303,12 +313,20 @@ def _telling(found: License, mode: str) -> dict[str, str]:
 
 
 def _form(refusal: LicenseRejected | None = None) -> dict[str, Any]:
+    current = licensing.current()
     return {
-        "current": licensing.current(),
+        "current": current,
+        "seen": current.pk if current else 0,
         "refusal": refusal,
         "connection_on": licensing.connection_on(),
         "locked": locks.find(locks.TELEMETRY),
     }
+
+
+def _overtaken() -> dict[str, Any]:
+    """Return the form drawn anew, and what was done since somebody opened it."""
+    context = _form()
+    return context | {"overtaken": licensing.overtaken_by(context["current"])}
 
 
 def _activation(found: License, state: State, now: datetime) -> dict[str, Any] | None:

@@ -11,9 +11,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from audit.models import Record
 from common.models import Via
+from common.roles import Role
 from egress import gate
 from licensing import services
 from licensing.models import ConnectionChoice, License
+from nms_admin.models import User
 from telemetry import catalog
 from telemetry import services as telemetry
 from telemetry.models import Event
@@ -116,6 +118,88 @@ def test_adding_the_same_license_again_changes_nothing(ada_client, now):
     answer = ada_client.post(ADD, {"file": file(content)}, follow=True)
     assert "is in force already; nothing was changed." in text(answer)
     assert License.objects.count() == 1
+
+
+@pytest.fixture
+def bob_client(signed_in):
+    """The browser of a second administrator."""
+    return signed_in(User.objects.create_user("bob", role=Role.ADMINISTRATOR))
+
+
+def seen(client) -> str:
+    """Return which license the form names that somebody has open."""
+    return re.search(r'name="seen" value="(\d+)"', text(client.get(ADD)))[1]
+
+
+def test_who_replaces_a_license_that_is_not_the_one_seen_is_told_first(
+    ada_client, bob_client, now
+):
+    make.license(now - timedelta(days=1))
+    mine, his = seen(ada_client), seen(bob_client)
+    theirs = {"file": file(make.token(now, sub="SBX-BOB")), "seen": his}
+    assert "replaced the one before" in text(bob_client.post(ADD, theirs, follow=True))
+
+    form = {"file": file(make.token(now, sub="SBX-ADA")), "seen": mine}
+    answer = ada_client.post(ADD, form)
+    assert answer.status_code == 409
+    shown = text(answer)
+    assert "Another license is in force by now" in shown
+    assert "bob added SBX-BOB on" in shown
+    assert f"{now:%-d %b %Y, %H:%M} UTC</time>, after you opened" in shown
+    assert "Nothing of yours was stored" in shown
+    assert License.objects.get(current=True).subscription_id == "SBX-BOB"
+
+    drawn = re.search(r'name="seen" value="(\d+)"', shown)[1]
+    form = {"file": file(make.token(now, sub="SBX-ADA")), "seen": drawn}
+    answer = ada_client.post(ADD, form, follow=True)
+    assert "License SBX-ADA replaced the one before." in text(answer)
+
+
+def test_who_saw_no_license_does_not_replace_the_one_added_since(
+    ada_client, bob_client, now
+):
+    mine = seen(ada_client)
+    bob_client.post(ADD, {"file": file(make.token(now, sub="SBX-BOB")), "seen": "0"})
+    answer = ada_client.post(ADD, {"file": file(make.token(now)), "seen": mine})
+    assert answer.status_code == 409
+    assert "bob added SBX-BOB" in text(answer)
+    assert License.objects.get().subscription_id == "SBX-BOB"
+
+
+def test_who_replaces_a_license_that_was_terminated_is_told_first(
+    ada_client, bob_client, now
+):
+    make.license(now)
+    mine = seen(ada_client)
+    bob_client.post(f"{PAGE}/terminate", {"confirm": make.SUBSCRIPTION})
+    answer = ada_client.post(ADD, {"file": file(make.token(now)), "seen": mine})
+    assert answer.status_code == 409
+    assert f"bob terminated {make.SUBSCRIPTION} on" in text(answer)
+    assert not License.objects.filter(current=True).exists()
+
+
+def test_a_refused_file_does_not_hide_what_another_added(ada_client, bob_client, now):
+    make.license(now - timedelta(days=1))
+    mine = seen(ada_client)
+    bob_client.post(ADD, {"file": file(make.token(now, sub="SBX-BOB"))})
+    answer = ada_client.post(ADD, {"file": file("no license"), "seen": mine})
+    assert answer.status_code == 422
+    assert f'name="seen" value="{mine}"' in text(answer)
+
+
+def test_both_may_add_the_same_license(ada_client, bob_client, now):
+    content, mine = make.token(now), seen(ada_client)
+    bob_client.post(ADD, {"file": file(content), "seen": "0"})
+    form = {"file": file(content), "seen": mine}
+    assert "License" in text(ada_client.post(ADD, form, follow=True))
+    assert License.objects.count() == 1
+
+
+@pytest.mark.parametrize("value", ["-1", "one", "9" * 19, "1.0"])
+def test_a_form_that_names_no_license_by_number_is_refused(ada_client, now, value):
+    answer = ada_client.post(ADD, {"file": file(make.token(now)), "seen": value})
+    assert answer.status_code == 400
+    assert not License.objects.exists()
 
 
 def test_an_ended_license_replaces_a_valid_one_only_when_asked_twice(ada_client, now):

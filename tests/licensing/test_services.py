@@ -480,6 +480,23 @@ def test_of_two_who_replace_it_at_once_one_is_in_force_at_the_end(now):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize("first", [True, False], ids=["none before", "one before"])
+def test_of_two_who_saw_the_same_and_add_at_once_one_wins_and_one_is_told(now, first):
+    make.keys_file()
+    seen = 0 if first else make.license(now).pk
+    texts = [make.token(now, sub=f"SBX-{n}") for n in (1, 2)]
+    outcomes = at_once(
+        *(lambda text=text: apply(text, now, replace=True, seen=seen) for text in texts)
+    )
+    assert outcomes == ["Overtaken", "done"]
+    assert License.objects.filter(current=True).count() == 1
+    assert License.objects.count() == (1 if first else 2)
+    assert actions()[-1] == ("license.applied" if first else "license.replaced")
+    assert audit.verify() is None
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(60)
 def test_of_two_who_terminate_it_at_once_one_does(now):
     make.license(now)
 
