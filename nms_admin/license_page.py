@@ -60,7 +60,7 @@ from licensing.errors import (
 from licensing.models import License
 from licensing.reading import MOST_BYTES
 from licensing.states import State
-from nms_admin import license_keys, notices, people, usage_page
+from nms_admin import before_start, license_keys, notices, people, usage_page
 from nms_admin.attention import license_story
 from nms_admin.license_tabs import tabs
 from telemetry import services as telemetry
@@ -273,7 +273,10 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
         "tabs": tabs("ui-license"),
     }
     if found is None:
-        return context | {"usage": {"may_send": may(request.user, Role.OPERATOR)}}
+        context["usage"] = {"may_send": may(request.user, Role.OPERATOR)}
+        if editable:
+            context["before_start"] = before_start.lines(standing.mode, now)
+        return context
     return context | _of_license(request, found, standing, now, on=on)
 
 
