@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -57,14 +57,15 @@ from licensing.errors import (
     NotConfirmed,
     Overtaken,
 )
-from licensing.models import License
+from licensing.models import Entitlement, License
 from licensing.reading import MOST_BYTES
 from licensing.states import State
 from nms_admin import before_start, license_keys, notices, people, usage_page
 from nms_admin.attention import license_story
 from nms_admin.license_tabs import tabs
 from telemetry import services as telemetry
-from usage.listing import limits
+from usage import days, forecast
+from usage.listing import Limit, limits
 from usage.services import in_use
 
 SLOW_AFTER = timedelta(seconds=60)
@@ -304,9 +305,17 @@ def _of_license(
         "keys": license_keys.part(standing, held),
         **_telling(found, standing.mode),
         "usage": usage,
-        "entitlements": limits(entitled, in_use(now)) if entitled else None,
+        "entitlements": _limits(entitled, now) if entitled else None,
         "entitlements_public": bool(settings.NMS_ENTITLEMENTS_URL),
     }
+
+
+def _limits(entitled: list[Entitlement], now: datetime) -> list[Limit]:
+    """Return what is used of each entitlement, and when it is full at this pace."""
+    today = now.astimezone(UTC).date()
+    since, use = today - timedelta(days=forecast.DAYS), in_use(now)
+    counts = days.written(since, today) if use else {}
+    return limits(entitled, use, counts=counts, today=today)
 
 
 def _telling(found: License, mode: str) -> dict[str, str]:

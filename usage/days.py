@@ -52,6 +52,16 @@ def totals(days: Mapping[date, Day]) -> dict[tuple[date, str], int]:
     }
 
 
+def written(first: date, last: date) -> dict[tuple[date, str], int]:
+    """Return the totals of the days that are written down; one query, nothing counted."""
+    rows = CountedDay.objects.filter(day__range=(first, last))
+    return {
+        (day, feature): count
+        for day, counts in rows.values_list("day", "counts")
+        for feature, count in counts.items()
+    }
+
+
 def write_down(now: datetime) -> int:
     """Count the ended days that are not written down, or that changed since.
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from django.db.models import Count, Sum
 
 from licensing.models import Entitlement
-from usage import counting
+from usage import counting, forecast
 from usage.days import Day
 from usage.models import Cluster, Rejections, Reporter
 from usage.services import InUse
@@ -44,7 +44,8 @@ class Limit:
 
     ``entitled`` is False for what is in use and not named in the license; ``limit`` is
     None without a limit; ``used`` is None where it is not counted here, and when
-    nothing at all was reported: what nobody measured is not zero.
+    nothing at all was reported: what nobody measured is not zero. ``full_on`` is the day
+    the limit is reached at the present pace; None when that is not to be seen.
     """
 
     feature: str
@@ -52,6 +53,7 @@ class Limit:
     limit: int | None
     used: int | None
     day: date | None
+    full_on: date | None = None
 
     @property
     def counted(self) -> bool:
@@ -102,20 +104,38 @@ class History:
 
 
 def limits(
-    entitlements: Iterable[Entitlement], in_use: Mapping[str, InUse]
+    entitlements: Iterable[Entitlement],
+    in_use: Mapping[str, InUse],
+    *,
+    counts: Mapping[tuple[date, str], int] | None = None,
+    today: date | None = None,
 ) -> list[Limit]:
-    """Return what is entitled, in the license's order, then what is only in use."""
+    """Return what is entitled, in the license's order, then what is only in use.
+
+    Args:
+        entitlements: What the license allows.
+        in_use: What is in use now, per feature.
+        counts: Totals of the last days, for a forecast; None makes none.
+        today: The UTC day of now, with ``counts``.
+    """
     found, rest = [], dict(in_use)
     for one in entitlements:
         used = rest.pop(one.feature, None)
         nothing = 0 if in_use and one.feature in counting.FEATURES else None
+        limit, full = None if one.unlimited else one.limit, None
+        if used and counts and today:
+            lately = {
+                day: n for (day, name), n in counts.items() if name == one.feature
+            }
+            full = forecast.full_on(lately, used.count, limit, today)
         found.append(
             Limit(
                 one.feature,
                 True,
-                None if one.unlimited else one.limit,
+                limit,
                 used.count if used else nothing,
                 used.day if used else None,
+                full,
             )
         )
     return found + [
