@@ -13,6 +13,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseStopPolling
 
@@ -138,8 +139,16 @@ def acknowledge(request: HtmxRequest) -> HttpResponse:
         by = f" by {report.acknowledged_by}" if report.acknowledged_by else ""
         messages.info(request, f"Already uploaded on {day}{by}.")
     elif done.part:
-        sentence = f"Report {report.pk} is accepted in part: {done.part}."
-        messages.warning(request, f"{sentence} The rest goes into the next report.")
+        left = "file" if report.left_out == 1 else f"{report.left_out} files"
+        said = format_html(
+            "Report {} is accepted in part: {}. The rest goes into the next report."
+            ' <a href="{}#files">See the {} left out</a>',
+            report.pk,
+            done.part,
+            reverse("ui-usage-report", args=[report.pk]),
+            left,
+        )
+        messages.warning(request, said)
     else:
         messages.success(request, f"Report {report.pk} is accepted.")
     return redirect(f"{reverse('ui-license')}#carrying")

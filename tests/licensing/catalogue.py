@@ -851,7 +851,7 @@ ROWS = (
             "1 of 3 files were left out.",
             "Nothing is lost: their days go into the next report.",
         ),
-        shared=("View report",),
+        shared=("See the file left out",),
     ),
     Row(
         SENDING,

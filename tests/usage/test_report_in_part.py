@@ -262,6 +262,10 @@ def test_the_page_tells_file_by_file_what_was_accepted(
     shown = text(client.get(LICENSE))
     assert "The test receiver accepted a part of the report" in shown
     assert "1 of 3 files were left out." in shown
+    assert "See the file left out" in shown
+    link = f'href="{REPORTS}/{first.pk}#files"'
+    assert link in client.get(LICENSE).content.decode()
+    assert 'id="files"' in client.get(f"{REPORTS}/{first.pk}").content.decode()
     shown = text(client.get(f"{REPORTS}/{first.pk}"))
     assert "Partly accepted 23 Nov 2026, 12:00 UTC" in shown
     assert "Accepted without 1 of 3 files." in shown
@@ -291,6 +295,9 @@ def test_the_page_of_a_disconnected_server_says_that_it_was_a_part(
     address = f"{LICENSE}/acknowledgement"
     answer = signed_in(ada).post(address, {"file": file}, follow=True)
     assert "is accepted in part: 2 of 3 files. The rest goes into" in text(answer)
+    report = Report.objects.get()
+    link = f'<a href="{REPORTS}/{report.pk}#files">See the file left out</a>'
+    assert link in answer.content.decode()
 
 
 def test_the_api_tells_file_by_file_what_was_accepted(clock, vendor, otto) -> None:
