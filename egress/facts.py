@@ -44,6 +44,7 @@ _IPV6 = {
 }
 _NAT64, _UNICAST = ip_network("64:ff9b::/96"), ip_network("2000::/3")
 _NOT_PUBLIC = [(ip_network(net), kind) for net, kind in (_IPV4 | _IPV6).items()]
+UNKNOWN = (18, 19, 20, 21)  # of OpenSSL: no issuer this host trusts
 
 
 def dns_servers() -> str:

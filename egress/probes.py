@@ -31,7 +31,7 @@ SKEW = timedelta(seconds=60)
 NAMES = ("DNS", "TCP", "Proxy", "TLS", "HTTP")
 NOT_USED = "Not used"
 CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)
-EXPIRED, NOT_YET, OTHER_HOST, UNKNOWN = (10,), (9,), (62, 64), (18, 19, 20, 21)
+EXPIRED, NOT_YET, OTHER_HOST = (10,), (9,), (62, 64)
 
 
 @dataclass(frozen=True)
@@ -225,6 +225,8 @@ class _Probe:
         except (OSError, ValueError):
             raise _Wrong("proxy_silent", "No answer of a proxy") from None
         if status == 407:
+            if login:
+                raise _Wrong("proxy_login", "407, refused the password")
             raise _Wrong("proxy_auth", "407, wants a password")
         if not 200 <= status < 300:
             raise _Wrong("proxy_refused", f"Answered {status}", {"status": status})
@@ -275,9 +277,11 @@ class _Probe:
         if found and code in OTHER_HOST:
             names = facts.names_of(found)
             return _Wrong("tls_wrong_host", f"For {names}", {"names": names})
-        if found and code in UNKNOWN:
+        if found and code in facts.UNKNOWN:
             issuer = facts.short(found.issuer)
-            return _Wrong("tls_unknown_ca", "Unknown issuer", {"issuer": issuer})
+            named = "tls_not_in_bundle" if settings.NMS_CA_BUNDLE else "tls_unknown_ca"
+            said = {"issuer": issuer, "bundle": settings.NMS_CA_BUNDLE}
+            return _Wrong(named, "Unknown issuer", said)
         return _Wrong("tls_certificate", "Not valid", {"reason": error.verify_message})
 
     def _look(self) -> x509.Certificate | None:

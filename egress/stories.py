@@ -39,7 +39,13 @@ DIAGNOSES = {
     ),
     "proxy_auth": (
         "The proxy {proxy} asks for a user name and password (407).",
-        "Write them into NMS_PROXY_URL and start again.",
+        "Write them into NMS_PROXY_URL, as http://USER:PASSWORD@{proxy}, and start"
+        " again.",
+    ),
+    "proxy_login": (
+        "The proxy {proxy} refused the user name and password of NMS_PROXY_URL (407).",
+        "Correct them there (percent-encode what is not a letter or digit) and start"
+        " again. It must take Basic authentication.",
     ),
     "proxy_refused": (
         "The proxy {proxy} answered {status} and did not connect to {host}.",
@@ -56,7 +62,14 @@ DIAGNOSES = {
     "tls_unknown_ca": (
         "The certificate of {host} was issued by {issuer}, which this host does not"
         " trust. A proxy that inspects traffic is the likely cause.",
-        "Add its CA with NMS_CA_BUNDLE, or leave {host} out of the inspection.",
+        "Ask for the CA certificate of {issuer} as a PEM file, set NMS_CA_BUNDLE to its"
+        " path and start again; or leave {host} out of the inspection.",
+    ),
+    "tls_not_in_bundle": (
+        "The certificate of {host} was issued by {issuer}, which neither this host nor"
+        " NMS_CA_BUNDLE knows. A proxy that inspects traffic is the likely cause.",
+        "Add the CA certificate of {issuer} to {bundle} and start again; or leave {host}"
+        " out of the inspection.",
     ),
     "tls_expired": (
         "The certificate of {host} ended on {day}.",

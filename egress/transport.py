@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
@@ -312,14 +313,14 @@ def _cause(error: BaseException, call: _Call) -> tuple[str, str]:
         return "deadline", "There was no whole answer in time."
     for one in chain:
         if isinstance(one, ssl.SSLCertVerificationError):
-            return "certificate", f"Its certificate is not valid: {one.verify_message}."
+            return "certificate", _untrusted(one)
         if isinstance(one, socket.gaierror):
             return "dns", "Its name was not found (DNS)."
         if isinstance(one, ConnectionRefusedError):
             return "refused", "Nothing listens at its address (connection refused)."
     for one in chain:
         if isinstance(one, u3.ProxyError | requests.exceptions.ProxyError):
-            return "proxy", "The proxy did not pass the connection on."
+            return "proxy", _not_passed(one)
         if isinstance(one, ssl.SSLError):
             return "tls", "No encrypted connection could be agreed on (TLS)."
         if isinstance(one, TimeoutError | u3.TimeoutError | requests.Timeout):
@@ -327,6 +328,28 @@ def _cause(error: BaseException, call: _Call) -> tuple[str, str]:
     if call.reached:
         return "cut", "The connection ended before the whole answer was there."
     return "connection", "No connection could be made."
+
+
+def _untrusted(error: ssl.SSLCertVerificationError) -> str:
+    said = f"Its certificate is not valid: {error.verify_message}."
+    if error.verify_code not in facts.UNKNOWN:
+        return said
+    return (
+        f"{said} A proxy that inspects TLS is the likely cause: Run checks under"
+        " Connectivity names its CA. Add that one with NMS_CA_BUNDLE."
+    )
+
+
+def _not_passed(error: BaseException) -> str:
+    """Say whether the proxy wants a password; its own text may hold anything."""
+    parts = urlsplit(settings.NMS_PROXY_URL)
+    proxy = parts.netloc.rpartition("@")[2]
+    if any("Tunnel connection failed: 407" in str(one) for one in _chain(error)):
+        return (
+            f"The proxy {proxy} asks for a user name and password (407): correct"
+            " NMS_PROXY_URL and start again."
+        )
+    return f"The proxy {proxy} did not pass the connection on."
 
 
 def _chain(error: BaseException | None) -> Any:

@@ -161,8 +161,23 @@ def test_an_unknown_authority_is_named_as_an_inspecting_proxy(secure, settings) 
     step = failed(check(over_tls(box)))
     assert (step.name, step.code) == ("TLS", "tls_unknown_ca")
     assert "Example Corp Inspection" in step.happened
-    assert "NMS_CA_BUNDLE" in step.todo
+    assert "CA certificate of " in step.todo
+    assert "Example Corp Inspection" in step.todo
+    assert "set NMS_CA_BUNDLE to its path and start again" in step.todo
     assert box.store.arrivals() == []
+
+
+def test_an_authority_that_the_own_bundle_does_not_hold_is_named_with_the_file(
+    secure, settings, tmp_path
+) -> None:
+    other = tmp_path / "other-ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(other))
+    box = secure()
+    settings.NMS_CA_BUNDLE = str(other)
+    step = failed(check(over_tls(box)))
+    assert (step.name, step.code) == ("TLS", "tls_not_in_bundle")
+    assert "Example Corp Inspection" in step.happened
+    assert f"to {other} and start again" in step.todo
 
 
 def test_a_certificate_of_another_host_says_whose_it_is(secure) -> None:
@@ -256,11 +271,24 @@ def test_a_proxy_that_wants_a_password_is_named_without_it(
     settings.NMS_PROXY_URL = f"http://ada:pr0xy%40secret@127.0.0.1:{proxy.port}"
     steps = check("https://receiver.example/ee/v1")
     step = failed(steps)
-    assert (step.name, step.code) == ("Proxy", "proxy_auth")
-    assert "NMS_PROXY_URL" in step.todo
+    assert (step.name, step.code) == ("Proxy", "proxy_login")
+    assert f"The proxy 127.0.0.1:{proxy.port} refused the user name" in step.happened
+    assert "NMS_PROXY_URL" in step.happened
     assert "secret" not in repr(steps)
     assert proxy.received().startswith(b"CONNECT receiver.example:443 HTTP/1.1\r\n")
     assert b"Proxy-Authorization: Basic YWRhOnByMHh5QHNlY3JldA==" in proxy.received()
+
+
+def test_a_proxy_without_a_login_says_where_to_write_it(
+    tap: Callable[..., Tap], settings
+) -> None:
+    proxy = tap(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+    settings.NMS_PROXY_URL = f"http://127.0.0.1:{proxy.port}"
+    step = failed(check("https://receiver.example/ee/v1"))
+    assert (step.name, step.code) == ("Proxy", "proxy_auth")
+    name = f"127.0.0.1:{proxy.port}"
+    assert step.happened == f"The proxy {name} asks for a user name and password (407)."
+    assert f"NMS_PROXY_URL, as http://USER:PASSWORD@{name}, and" in step.todo
 
 
 def test_a_proxy_that_refuses_the_host_is_named(

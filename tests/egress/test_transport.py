@@ -260,6 +260,8 @@ def test_over_a_bad_tls_no_byte_of_the_body_goes_out(
     with Sandbox(sandbox_data, tls=context) as box:
         error = failure(over_tls(box))
         assert (error.code, error.reached) == (code, False)
+        assert ("NMS_CA_BUNDLE" in error.sentence) == (case == "untrusted")
+        assert len(error.sentence) <= 300
         assert box.store.arrivals() == []
 
 
@@ -273,6 +275,10 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
     error = failure(Destination("t", "https://receiver.example/telemetry"))
     assert (error.code, error.reached) == ("proxy", False)
     assert "pr0xy-secret" not in repr(error) + error.sentence
+    assert error.sentence == (
+        f"The proxy 127.0.0.1:{proxy.port} asks for a user name and password (407):"
+        " correct NMS_PROXY_URL and start again."
+    )
     assert proxy.received().startswith(b"CONNECT receiver.example:443 ")
     assert SECRET.encode() not in proxy.received()
 
