@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from licensing.errors import LicenseRejected
 from licensing.reading import MOST_BYTES, license_in
+from licensing.tokens import LONGEST
 from tests import make
 from tests.licensing.fuzz import NOW, signed
 
@@ -95,10 +96,26 @@ NAMED = {
         "a certificate",
     ),
     "a private key": (private_pem(), "not_a_token", "a key file"),
+    "an ordinary mail": (
+        b"MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\nhello",
+        "not_a_token",
+        "2 parts",
+    ),
+    "a token and a word": (f"{TOKEN}.word".encode(), "not_a_token", "4 parts"),
     "a word": (b"license", "not_a_token", "1 part"),
     "a sentence": (b"No license. Sorry.. .", "not_a_token", "5 parts"),
     "UTF-16": (TOKEN.encode("utf-16"), "not_text", "UTF-16 or binary data"),
     "UTF-16 big": (TOKEN.encode("utf-16-be"), "not_text", "UTF-16 or binary data"),
+    "UTF-16 without a zero": (
+        b"\xff\xfe" + "許可証".encode("utf-16-le"),
+        "not_text",
+        "UTF-16 or binary data",
+    ),
+    "UTF-16 big without a zero": (
+        b"\xfe\xff" + "許可証".encode("utf-16-be"),
+        "not_text",
+        "UTF-16 or binary data",
+    ),
     "latin-1": (TOKEN.encode() + b"\xe9", "not_text", "other bytes"),
     "typographic": (f"“{TOKEN}”".encode(), "not_text", "other bytes"),
     "two": (f"{TOKEN}\n{TOKEN}\n".encode(), "two_licenses", "2 licenses"),
@@ -118,6 +135,42 @@ def test_what_is_no_license_is_named(content, code, found):
     assert refused.value.sentence.endswith(".")
 
 
+TOLD = {
+    "nothing": ("The file is empty. Choose the .jwt file from MyF5.", "one .jwt file"),
+    "UTF-16": (
+        "The file was saved as UTF-16. Download it again from MyF5 and do not open it"
+        " in a text editor.",
+        "plain text",
+    ),
+    "latin-1": (
+        "The file is not plain text. Choose the .jwt file from MyF5.",
+        "letters, digits, dots, dashes and underscores",
+    ),
+    "a large file": (
+        "The file is too large for a license. Choose the .jwt file from MyF5.",
+        "up to 64 KB",
+    ),
+    "a long one": (
+        "This is too long for a license. Choose the .jwt file from MyF5.",
+        "at most 16 KB",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_the_refusal_says_what_to_do_and_what_was_expected(name):
+    with pytest.raises(LicenseRejected) as refused:
+        license_in(NAMED[name][0])
+    assert (refused.value.sentence, refused.value.expected) == TOLD[name]
+
+
+def test_a_file_and_a_license_of_the_greatest_length_are_read():
+    padded = TOKEN.encode().ljust(MOST_BYTES)
+    assert license_in(padded).text == TOKEN
+    longest = "eyJ".ljust(LONGEST - 4, "a") + ".b.c"
+    assert license_in(longest.encode()).text == longest
+
+
 SMIME = {
     "a mail": smime(ENCODING.SMIME),
     "PEM": smime(ENCODING.PEM),
@@ -135,6 +188,12 @@ def test_an_smime_license_is_recognised_in_every_spelling(content):
     assert found.kind == "SMIME"
     assert base64.b64decode(found.text, validate=True)
     assert found.text == "".join(found.text.split())
+
+
+def test_base64_between_quotes_is_no_smime_license():
+    with pytest.raises(LicenseRejected) as refused:
+        license_in(b'"%s"' % base64.b64encode(smime(ENCODING.DER)))
+    assert refused.value.code == "not_a_token"
 
 
 def test_the_spellings_of_one_smime_license_are_one_license():

@@ -104,6 +104,24 @@ def test_the_text_comes_back_for_the_transport_alone(now):
     assert text.encode() not in bytes(added.sealed)
 
 
+def test_a_license_that_nginx_shows_is_ours_when_the_subscription_is(now):
+    make.keys_file()
+    text = make.token(now)
+    assert services.is_ours(text, now) is False
+    apply(text, now)
+    assert services.is_ours(text, now) is True
+    assert services.is_ours(make.token(now, 10), now) is True  # renewed there first
+    for other in (make.token(now, sub="SBX-2"), text[:-8], "no license", "\ud800", ""):
+        assert services.is_ours(other, now) is False
+
+
+def test_without_keys_only_the_very_license_in_force_is_ours(now):
+    text = make.token(now)
+    apply(text, now)
+    assert services.is_ours(text, now) is True
+    assert services.is_ours(make.token(now, 10), now) is False
+
+
 @pytest.mark.parametrize("telemetry", [True, False])
 def test_the_choice_may_come_with_the_license(now, telemetry):
     make.keys_file()

@@ -66,6 +66,23 @@ def test_a_paid_license_ends_with_its_day_and_has_90_days_of_grace(
     assert found.grace_ends_on == date(2027, 2, 21)
 
 
+def test_a_trial_for_later_says_when_it_begins_and_ends():
+    start = ENDS - 10 * DAY
+    later = facts(order_type="eval", not_before=start, applied_at=start - DAY)
+    found = state_at(later, start - DAY)
+    assert (found.phase, found.trial, found.usable) == ("not_yet_valid", True, False)
+    assert (found.starts_at, found.ends_on) == (start, date(2026, 11, 23))
+
+
+def test_a_provisional_license_without_an_end_is_still_provisional():
+    found = state_at(facts(checked=False, ends_at=None), ENDS, disconnected=True)
+    assert found.phase == "waiting"
+    applied = at("2026-01-10T12:00")
+    found = state_at(facts(checked=False, ends_at=None), applied, disconnected=True)
+    assert (found.phase, found.provisional) == ("valid", True)
+    assert (found.activation, found.ends_on) == ("CONFIG_REPORT_READY", None)
+
+
 @pytest.mark.parametrize(
     ("ends", "last"),
     [

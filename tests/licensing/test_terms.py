@@ -158,6 +158,23 @@ def test_a_terminated_license_holds_and_the_next_begins_anew(finished, now):
     assert services.delivery_terms(now + 2 * DAY).released_at == now + 2 * DAY
 
 
+def test_coming_back_to_a_subscription_begins_anew(finished, now):
+    make.license(now)
+    make.license(now + 5 * DAY, sub="SBX-2")
+    make.license(now + 9 * DAY)
+    assert services.delivery_terms(now + 9 * DAY).released_at == now + 9 * DAY
+
+
+def test_a_license_added_at_the_moment_one_was_terminated_begins_anew(finished, now):
+    make.license(now)
+    later = now + DAY
+    services.terminate(
+        confirmation=make.SUBSCRIPTION, by="ada", via="settings", now=later
+    )
+    make.license(later)
+    assert services.delivery_terms(later).released_at == later
+
+
 def test_the_choice_is_no_hold(finished, now):
     make.license(now)
     services.set_connection(on=False, by="ada", via="settings", now=now)
