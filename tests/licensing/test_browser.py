@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,8 +14,9 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
+from common import choices
 from common.models import Via
-from licensing import entitlements, services
+from licensing import connection, entitlements, services
 from licensing.models import License
 from nms_admin.models import User
 from sandbox.server import Sandbox
@@ -196,22 +198,80 @@ COVERED = """element => {
 }"""
 
 
-@pytest.mark.parametrize("width", [320, 1440])
-def test_no_banner_covers_the_form(visit: Open, today: datetime, width: int) -> None:
-    """With everything that may stand above it: notice, refusal, expired license."""
+# The titles of the banners that overlap a form, a file field or a button of the page
+# somewhere while it is scrolled from its top to its end.
+OVERLAPS = """() => {
+  const apart = (a, b) => a.right <= b.left || b.right <= a.left
+    || a.bottom <= b.top || b.bottom <= a.top
+  const banners = [...document.querySelectorAll(".n-consent, .n-note")]
+  const others = [...document.querySelectorAll("main form, main .n-drop, main .btn")]
+  const found = new Set()
+  for (let y = 0; y <= document.documentElement.scrollHeight; y += 200) {
+    scrollTo({top: y, behavior: "instant"})
+    for (const banner of banners)
+      for (const other of others)
+        if (!banner.contains(other) && !other.contains(banner)
+            && !apart(banner.getBoundingClientRect(), other.getBoundingClientRect()))
+          found.add(banner.innerText.split("\\n")[0])
+  }
+  return [...found]
+}"""
+BANNERS = ".n-consent, .n-note"
+STICK = """css => {
+  const sheet = new CSSStyleSheet()
+  sheet.replaceSync(css)
+  document.adoptedStyleSheets = [sheet]
+}"""
+
+
+def crowded(today: datetime) -> None:
+    """An expired license, nobody's answer yet, and a database that was restored."""
     make.license(today - timedelta(days=200), days=50)
-    page = visit(f"{PAGE}/add", width=width)
+    later = {choices.CONNECTION: {"number": 7, "value": True}}
+    (Path(site.NMS_DATA_DIR) / "choices.json").write_text(json.dumps(later))
+    assert connection.check_restore(today)
+
+
+def stands_free(page: Page, width: int) -> None:
+    """Nothing lies over a control of the page's forms, and nothing scrolls sideways."""
+    controls = page.locator("main form :is(summary, button, a, textarea, label)")
+    for control in controls.all():
+        if control.is_visible():
+            assert not control.evaluate(COVERED), control.inner_text()
+    assert page.evaluate(OVERLAPS) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [320, 390, 1440])
+def test_no_banner_covers_the_form(visit: Open, today: datetime, width: int) -> None:
+    """With everything that may stand above it: notice, restored, expired, refusal."""
+    crowded(today)
+    page = visit(width=width)
     expect(page.get_by_role("link", name="Opt out for all users")).to_be_visible()
-    for _ in range(2):
-        for control in page.locator(
-            "main form :is(summary, button, a, textarea)"
-        ).all():
-            if control.is_visible():
-                assert not control.evaluate(COVERED), control.inner_text()
-        page.locator("details").evaluate_all("all => all.map(one => one.open = true)")
-        page.locator("textarea").fill("no license")
-        page.get_by_role("button", name="Add", exact=True).click()
-        expect(page.get_by_text("This is not a license file")).to_be_visible()
+    expect(page.get_by_text("because the database was restored")).to_be_visible()
+    expect(page.get_by_text("License expired and grace has ended")).to_be_visible()
+    assert page.locator(BANNERS).count() >= 3
+    stands_free(page, width)
+    page.get_by_role("link", name="Replace license").first.click()
+    expect(page.get_by_role("link", name="Opt out for all users")).to_be_visible()
+    stands_free(page, width)
+    page.locator("details").evaluate_all("all => all.map(one => one.open = true)")
+    page.locator("textarea").fill("no license")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_text("This is not a license file")).to_be_visible()
+    stands_free(page, width)
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_banner_over_the_form_would_be_seen(
+    visit: Open, today: datetime, width: int
+) -> None:
+    """The same checks on a page whose notice sticks to the bottom of the screen."""
+    crowded(today)
+    page = visit(f"{PAGE}/add", width=width)
+    stuck = ".n-consent { position: fixed; bottom: 0; left: 0; z-index: 99 }"
+    page.evaluate(STICK, stuck)
+    assert page.evaluate(OVERLAPS) != []
 
 
 @pytest.mark.parametrize("width", [320, 1440])
