@@ -279,9 +279,10 @@ class _Probe:
             return _Wrong("tls_wrong_host", f"For {names}", {"names": names})
         if found and code in facts.UNKNOWN:
             issuer = facts.short(found.issuer)
-            named = "tls_not_in_bundle" if settings.NMS_CA_BUNDLE else "tls_unknown_ca"
             said = {"issuer": issuer, "bundle": settings.NMS_CA_BUNDLE}
-            return _Wrong(named, "Unknown issuer", said)
+            if settings.NMS_CA_BUNDLE:
+                return _Wrong("tls_not_in_bundle", "Unknown issuer", said)
+            return _Wrong("tls_unknown_ca", "Unknown issuer", said)
         return _Wrong("tls_certificate", "Not valid", {"reason": error.verify_message})
 
     def _look(self) -> x509.Certificate | None:

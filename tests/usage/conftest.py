@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from common import choices
 from licensing.models import License
 from sandbox.app import BULK
 from sandbox.faults import parse_rules
@@ -29,6 +30,13 @@ from tests.telemetry.conftest import Clock
 from usage.models import Period, Reporter
 
 HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(settings, tmp_path) -> None:
+    """Each test has a data folder, and a choices.json, of its own."""
+    settings.NMS_DATA_DIR = tmp_path
+    choices._written.clear()
 
 
 class Vendor:
