@@ -103,8 +103,9 @@ def _goes(mode: str) -> Iterator[Line]:
     if asked:
         yield Line(
             "plain",
-            f"With Add, {asked.host} is asked for the entitlements, with the license as"
-            " proof. Nothing else is sent by it.",
+            f"With Add, {asked.host} is asked for the entitlements, with the license"
+            f"{' and NMS_F5_API_KEY' if settings.NMS_F5_API_KEY else ''} as proof."
+            " Nothing else is sent by it.",
         )
     usual = [destinations.find("telemetry"), destinations.find("usage")]
     hosts = sorted({one.host for one in usual if one})
