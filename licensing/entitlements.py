@@ -77,6 +77,11 @@ def _may_ask(found: License) -> bool:
     )
 
 
+def asking(found: License, now: datetime) -> bool:
+    """Return whether a first answer is awaited, or a refused refresh waits for somebody."""
+    return wanted(found) or bool(stopped(found) and due(found, now))
+
+
 def stopped(found: License) -> Pause | None:
     """Return the refusal since which nothing is asked for this license; else None."""
     pause = gate.paused(DESTINATION)

@@ -20,6 +20,11 @@ class LicenseRejected(Exception):
         self.found = found
 
     @property
+    def anyway(self) -> bool:
+        """Return whether it is taken all the same when somebody asks twice."""
+        return self.code in ("older", "worse")
+
+    @property
     def title(self) -> str:
         """Return what happened: the sentence up to its first stop, without it."""
         return _split(self.sentence)[0]

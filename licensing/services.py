@@ -16,7 +16,7 @@ from common.models import Via
 from common.sealing import unseal
 from licensing import checking, connection, keys, states, terms
 from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed, Overtaken
-from licensing.models import License, TerminateNotice
+from licensing.models import Entitlement, License, TerminateNotice
 from licensing.reading import license_in
 from licensing.signals import license_changed
 
@@ -184,9 +184,10 @@ def renew(found: License, text: str, now: datetime) -> License | None:
         kept = _store(
             added, by=audit.NOBODY, via=Via.SYSTEM, now=now, address="", replace=True
         )
-        for one in asked.entitlements.all():
+        granted = list(asked.entitlements.all())
+        for one in granted:
             one.pk, one.license = None, kept
-            one.save(force_insert=True)
+        Entitlement.objects.bulk_create(granted)
         license_changed.send(sender=None, now=now)
     return kept
 

@@ -175,7 +175,7 @@ def _apply(
             details.append(f"expected: {refusal.expected}")
         if refusal.found:
             details.append(f"found: {refusal.found}")
-        if refusal.code in ("older", "worse"):
+        if refusal.anyway:
             details.append("to take it all the same: anyway=true")
         raise Refused(422, refusal.sentence, *details) from None
     tasks.nudge(added.pk)

@@ -245,7 +245,7 @@ def ask_again(request: HtmxRequest) -> HttpResponse:
     if refresh.missing(found):
         refresh.try_again(timezone.now())
         messages.info(request, "It is asked within a minute.")
-    elif found and (entitlements.wanted(found) or entitlements.stopped(found)):
+    elif found and entitlements.asking(found, timezone.now()):
         entitlements.try_again(timezone.now())
         soon = tasks.nudge(found.pk)
         messages.info(
@@ -346,9 +346,9 @@ def _activation(found: License, state: State, now: datetime) -> dict[str, Any] |
 
     ``key`` names what is shown, so that an answer without news swaps nothing.
     """
-    stopped = entitlements.stopped(found)
-    if not (entitlements.wanted(found) or stopped):
+    if not entitlements.asking(found, now):
         return None
+    stopped = entitlements.stopped(found)
     slow = now - found.applied_at > SLOW_AFTER
     return {
         "steps": _steps(found, state),

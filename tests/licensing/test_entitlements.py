@@ -286,6 +286,24 @@ def test_a_refused_refresh_is_on_the_page_and_can_be_tried_again(
     assert fetch(now, days=1, minutes=2)
 
 
+def test_a_refused_refresh_is_no_news_once_the_connection_is_off(
+    client, ada, finished, vendor, now
+):
+    make.license(now)
+    connect(now, on=True)
+    fetch(now)
+    fails(vendor, "status", status=401)
+    assert not fetch(now, days=1)
+    later = now + timedelta(days=1, minutes=1)
+    connect(later, on=False)
+    with time_machine.travel(later, tick=False):
+        client.force_login(ada)
+        page = client.get("/ui/settings/license").content.decode()
+        said = client.post("/ui/settings/license/activation/again", follow=True)
+    assert "not asked for again by themselves" not in page
+    assert "within a minute" not in said.content.decode()
+
+
 def test_a_renewed_license_in_the_answer_takes_effect(finished, vendor, now):
     old = make.license(now, days=20)
     connect(now, on=True)

@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from licensing import keys, shape, stories
 from licensing import services as licensing
-from licensing.services import Standing
 from nms_admin import attention
 from usage import ledger
 
@@ -52,7 +51,7 @@ def _report(now: datetime) -> dict[str, Any]:
     wrong = found.check_error if found else ""
     checked = bool(found and found.checked_at)
     _, word = stories.pill(state, checked=checked, check_error=wrong)
-    story = _story(standing, now)
+    story = attention.license_story(standing, keys.held(), now)
     due = ledger.report_by(ledger.last_accepted(), standing)
     return {
         "name": licensing.name_of(found) if found else "",
@@ -73,10 +72,6 @@ def _report(now: datetime) -> dict[str, Any]:
         "text": story.body if story else "",
         "hold": stories.HOLDS.get(standing.terms.hold or "", ""),
     }
-
-
-def _story(standing: Standing, now: datetime) -> stories.Story | None:
-    return attention.license_story(standing, keys.held(), now)
 
 
 def _day(day: date | None) -> str:

@@ -140,7 +140,7 @@ def _license(content: bytes, now: datetime) -> str:
             cautious=True,
         )
     except LicenseRejected as refusal:
-        if refusal.code not in ("older", "worse"):
+        if not refusal.anyway:
             raise
         return f"{refusal.sentence} It was kept: replace it in the console."
     return f"The license {licensing.name_of(added)} is applied."
