@@ -150,7 +150,7 @@ def again(target: str, content: bytes) -> int:
     run = Run(target)
     try:
         run.warm_up()
-        run.attempt(run.makers.again(content.strip()))
+        run.attempt(run.makers.again(content.rstrip(b"\r\n")))
     except Found as error:
         return _failed(error)
     print(run.report("again"))

@@ -42,6 +42,11 @@ def test_a_written_input_is_the_same_again(makers):
         assert makers.again(made.written()) == made
 
 
+def test_an_input_of_nothing_can_be_tried_again():
+    written = licenses.Attempt(b"", b"").written()
+    assert fuzz("--again", "verify", said=written + b"\n").returncode == 0
+
+
 @MAKERS
 def test_the_same_decisions_make_the_same_input(makers):
     content = bytes(range(200))
