@@ -44,6 +44,7 @@ CASES = (
     Case("choice", "choice", short=(SQLITE,)),
     Case("clock", "clocks", short=(SQLITE,)),
     Case("disk", "disk", on=(SQLITE,)),
+    Case("outage", "outage", on=(POSTGRESQL,), lane="outage"),
     Case("accounting", "accounting", short=(POSTGRESQL,)),
 )
 
