@@ -12,6 +12,8 @@ from celery import signals
 from django.db import Error, close_old_connections, connection
 from django.utils import timezone
 
+from common import repeats
+
 HEARTBEAT_SECONDS = 60
 log = structlog.get_logger(__name__)
 _run: int | None = None  # the number of this process's run
@@ -41,7 +43,10 @@ def beat() -> None:
         close_old_connections()
         processes.seen(_run, timezone.now())
     except Error as error:
-        log.warning("process.heartbeat_not_recorded", error=str(error))
+        if times := repeats.again("heartbeat"):
+            log.warning("process.heartbeat_not_recorded", error=str(error), times=times)
+    else:
+        repeats.over("heartbeat")
     finally:
         connection.close()
 
