@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
 from django.db import transaction
@@ -15,6 +16,8 @@ from licensing.models import ConnectionChoice
 from licensing.signals import connection_changed
 
 RESTORED = "database restored"
+REMEMBERED_SECONDS = 1.0
+_remembered: list[tuple[float, bool]] = []  # until when (monotonic), and whether on
 
 
 def choice() -> ConnectionChoice | None:
@@ -37,6 +40,28 @@ def is_on() -> bool:
         return True
     choices.remember(choices.CONNECTION, *newest)
     return newest[1]
+
+
+def was_on() -> bool:
+    """Return what ``is_on`` does, for the answer of at most a second ago.
+
+    For what is recorded, which asks often. An answer given in this process counts at
+    once; what is recorded within a second after another process turned it off is
+    deleted by the next delivery and never sent.
+    """
+    if locks.against(locks.TELEMETRY, True):
+        return False
+    for until, on in _remembered:
+        if time.monotonic() < until:
+            return on
+    on = is_on()
+    _remembered[:] = [(time.monotonic() + REMEMBERED_SECONDS, on)]
+    return on
+
+
+def forget() -> None:
+    """Read the answer again the next time somebody asks."""
+    _remembered.clear()
 
 
 def is_open() -> bool:
@@ -115,7 +140,9 @@ def set_choice(
         raise ConnectionLocked(f"{lock.sentence}. Nothing was changed.")
     if lock and on:
         return False
+    forget()
     with transaction.atomic():
+        transaction.on_commit(forget)
         newest = ConnectionChoice.objects.select_for_update().first()
         answered = newest and newest.value == on and newest.reason != RESTORED
         if answered and number is None:

@@ -57,7 +57,8 @@ class Waiting:
 def record(point: DataPoint, *, now: datetime) -> bool:
     """Put one event into the outbox, in the caller's transaction; say whether it was.
 
-    Nothing is written while Continuous Connection is off.
+    Nothing is written while Continuous Connection is off, as this process knows it from
+    at most a second ago.
 
     Args:
         point: One of ``telemetry.catalog.POINTS``.
@@ -70,7 +71,7 @@ def record(point: DataPoint, *, now: datetime) -> bool:
     """
     if catalog.BY_NAME.get(point.name) is not point:
         raise ValueError(f"{point.name!r} is not in the catalogue")
-    if not licensing.connection_on():
+    if not licensing.connection_was_on():
         return False
     Event.objects.create(data_point=point.name, occurred_at=now)
     return True

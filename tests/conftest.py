@@ -11,6 +11,7 @@ from django.test import Client
 
 from common import setup
 from common.roles import Role
+from licensing import connection
 from nms_admin.models import User
 
 PASSWORD = "correct horse battery staple"
@@ -26,6 +27,12 @@ def _fast(settings) -> None:
             "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         },
     }
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    """Every test begins as a new process does; its database was rolled back."""
+    connection.forget()
 
 
 @pytest.fixture

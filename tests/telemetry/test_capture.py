@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from common.dictionary import DataPoint
 from common.models import Via
 from common.signals import api_signed_in
 from licensing import services as licensing
+from licensing.models import ConnectionChoice
 from telemetry import catalog, delivery, processes, services
 from telemetry.models import Batch, DailyCount, Event, ProcessRun
 from tests import make
@@ -41,6 +43,34 @@ def test_a_sign_in_is_recorded_with_its_session_or_not_at_all(ada, finished) -> 
         user_logged_in.send(sender=None, request=None, user=ada)
         assert points() == ["login"]
         transaction.set_rollback(True)
+    assert points() == []
+
+
+def test_what_is_turned_off_here_records_nothing_from_then_on(finished, now) -> None:
+    for on in (True, False, True, False):
+        turn(now, on=on)
+        assert services.record(catalog.LOGIN, now=now) == on
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_another_process_turned_off_is_not_recorded_a_second_later(
+    finished, now
+) -> None:
+    turn(now, on=True)
+    assert services.record(catalog.LOGIN, now=now)
+    newest = ConnectionChoice.objects.get()
+    ConnectionChoice.objects.create(
+        pk=newest.pk + 1,
+        value=False,
+        decided_at=now,
+        decided_by="ada",
+        via=Via.COMMAND,
+    )
+    end = time.monotonic() + 1.5
+    while services.record(catalog.LOGIN, now=now):
+        assert time.monotonic() < end, "it is still recorded"
+        time.sleep(0.05)
+    delivery.deliver(lambda: now)
     assert points() == []
 
 
