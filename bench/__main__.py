@@ -12,7 +12,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-CASES = ("capture", "drain", "intake", "pages", "data_planes", "users", "verify")
+CASES = (
+    "capture",
+    "drain",
+    "loss",
+    "intake",
+    "pages",
+    "data_planes",
+    "users",
+    "verify",
+)
 ON_BOTH = ("capture", "intake", "data_planes")
 CHILD = "--child"
 PAGE = Path(__file__).parent.parent / "docs" / "benchmark.md"
