@@ -24,7 +24,7 @@ CREATE INDEX ON bench_lease (id) WHERE state = 0;
 """
 FILL = """
 INSERT INTO bench_lease (body)
-SELECT jsonb_build_object('timestamp',
+SELECT jsonb_build_object('dataPoint', 'login', 'timestamp',
     to_char(now() - i * interval '1 ms', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
 FROM generate_series(1, %s) AS i
 """
@@ -37,7 +37,7 @@ WHERE id IN (
 )
 RETURNING id, key, body::text
 """
-RECORD = '{"dataPoint":"login","id":"%s","data":%s}'
+RECORD = '{"bench_id":"%s","data":%s}'
 DONE = "DELETE FROM bench_lease WHERE id = ANY(%s)"
 
 

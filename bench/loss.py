@@ -175,5 +175,4 @@ def run() -> list[Row]:
                 done = [pool.submit(_through, case, one) for one in subjects]
             for one, result in zip(subjects, done, strict=True):
                 rows.append(_row(name, one, *result.result()))
-                print(rows[-1], flush=True)
-    return []
+    return rows

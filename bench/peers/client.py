@@ -21,7 +21,7 @@ def posthog(url: str) -> tuple[Callable[[], object], Callable[[], object]]:
         lambda: client.capture(
             "login",
             distinct_id="bench",
-            properties={"dataPoint": "login", "id": str(uuid.uuid4())},
+            properties={"bench_id": str(uuid.uuid4())},
         ),
         client.shutdown,
     )
@@ -33,9 +33,7 @@ def segment(url: str) -> tuple[Callable[[], object], Callable[[], object]]:
 
     client = Client("bench", host=url)
     return (
-        lambda: client.track(
-            "bench", "login", {"dataPoint": "login", "id": str(uuid.uuid4())}
-        ),
+        lambda: client.track("bench", "login", {"bench_id": str(uuid.uuid4())}),
         client.shutdown,
     )
 
