@@ -12,6 +12,7 @@ import structlog
 from django.db import transaction
 
 from audit import services as audit
+from common import faults
 from egress import backoff, gate, transport
 from egress.destinations import Destination
 from egress.errors import (
@@ -137,8 +138,10 @@ def _exchange(
     final: Collection[int] = (),
 ) -> T:
     attempt = _open(item, destination, clock())
+    faults.reach("egress.opened")
     try:
         answer = call()
+        faults.reach("egress.answered")
         judge(answer, clock(), final)
         accepted = accept(answer)
     except NotAllowed:
@@ -155,6 +158,7 @@ def _exchange(
         raise
     gate.succeeded(ticket)
     _close(attempt, clock(), Attempt.Outcome.ACCEPTED, status=answer.status)
+    faults.reach("egress.closed")
     return accepted
 
 

@@ -19,7 +19,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 
-from common import choices, setup
+from common import choices, faults, setup
 from common.sealing import SealBroken
 from egress import destinations, gate
 from egress import services as egress
@@ -116,6 +116,8 @@ def seal(now: datetime, size: int = SIZE) -> Batch | None:
         )
         installation.next_batch = uuid.uuid4()
         installation.save(update_fields=["next_batch"])
+        faults.reach("telemetry.sealing")
+    faults.reach("telemetry.sealed")
     choices.remember_sealed(batch.newest_at)
     log.info("batch.sealed", batch=str(batch.pk), events=batch.event_count)
     return batch
@@ -194,6 +196,7 @@ def claim(now: datetime) -> Batch | None:
         if crashed:
             egress.abandon(outbox.KIND, str(found.pk), now)
             log.warning("batch.worker_ended", batch=str(found.pk), dead=dead)
+        faults.reach("telemetry.claimed")
         if not dead:
             return Batch.objects.filter(pk=found.pk, lease=lease).first()
     return None
@@ -300,6 +303,8 @@ def _acknowledged(batch: Batch, receipt: Receipt, now: datetime) -> int:
         ):
             return 0
         outbox.tally(DailyCount.Outcome.ACCEPTED, outbox.counts_of(batch))
+        faults.reach("telemetry.settling")
+    faults.reach("telemetry.settled")
     log.info("batch.acknowledged", batch=str(batch.pk), receipt=receipt.text)
     return batch.event_count
 
