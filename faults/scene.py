@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -172,11 +174,18 @@ class Scene:
         self.peak_mb = 0.0
         return self.mark
 
-    def row(self, case: str, note: str = "", *, discarded: int = 0) -> Row:
+    def seal(self) -> None:
+        """Seal what waits into a batch."""
+        delivery.seal(self.clock())
+
+    def row(
+        self, case: str, note: str = "", *, discarded: int = 0, unsure: bool = False
+    ) -> Row:
         """Return what became of everything since ``begin``, and begin anew.
 
         Args:
             discarded: So many events may have been discarded by the rules.
+            unsure: Answers may have come that nobody was allowed to settle.
         """
         before, stats = self.mark, dict[str, Any](self.box.store.stats())
         effects = stats["records_unique"] + self.elsewhere
@@ -194,17 +203,37 @@ class Scene:
             p95_ms=self.pages.p95(before.at) if self.pages else None,
             note=note,
         )
-        row.wrong += self._wrong(dead, effects)
+        if row.lost:
+            row.wrong.append(self.missing())
+        row.wrong += self._wrong(dead, None if unsure else effects)
         self.begin()
         return row
 
-    def _wrong(self, dead: int, effects: int) -> list[str]:
+    def missing(self) -> str:
+        """Say which captured events never came to the receiver, and what was discarded."""
+        came = {
+            record["id"]
+            for arrival in self.arrivals()
+            for record in json.loads(arrival.body or b"{}").get("telemetryRecords", [])
+        }
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT uid, point FROM fault_fact")
+                facts = {str(uuid.UUID(str(uid))): point for uid, point in cursor}
+            gone = DailyCount.objects.filter(outcome=DailyCount.Outcome.DISCARDED)
+            reasons = list(gone.values_list("data_point", "reason", "count"))
+        finally:
+            connections.close_all()
+        never = [f"{facts[uid]} {uid}" for uid in facts.keys() - came]
+        return f"never came: {never or 'none'}; discarded: {reasons or 'none'}"
+
+    def _wrong(self, dead: int, effects: int | None) -> list[str]:
         found = []
         if left := self.waiting():
             found.append(f"{left} still wait")
         if dead:
             found.append(f"{dead} dead")
-        if (told := accepted()) != effects:
+        if effects is not None and (told := accepted()) != effects:
             found.append(f"{told} counted as accepted, {effects} arrived")
         if self.pages and (odd := self.pages.odd(self.mark.at)):
             found.append(f"pages answered {odd}")
