@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-CASES = ("capture", "intake", "pages", "data_planes", "verify")
+CASES = ("capture", "drain", "intake", "pages", "data_planes", "verify")
 ON_BOTH = ("capture", "intake", "data_planes")
 CHILD = "--child"
 PAGE = Path(__file__).parent.parent / "docs" / "benchmark.md"
@@ -64,7 +64,12 @@ def child(case: str) -> None:
 
 
 def measure(case: str, database: str = "") -> list[str]:
-    """Run one case in a process and a data folder of its own; return its lines."""
+    """Run one case in a process and a data folder of its own; return its lines.
+
+    Args:
+        database: The URL of a PostgreSQL server, of which the case gets a database of
+            its own; SQLite without it.
+    """
     with tempfile.TemporaryDirectory(prefix="nms-bench-") as folder:
         environment = {
             **{k: v for k, v in os.environ.items() if k != "DO_NOT_TRACK"},
@@ -72,7 +77,8 @@ def measure(case: str, database: str = "") -> list[str]:
             "NMS_DATA_DIR": folder,
         }
         if database:
-            environment["NMS_DATABASE_URL"] = database
+            environment["NMS_DATABASE_URL"] = _fresh(database, case)
+            environment["NMS_BROKER_URL"] = os.environ["NMS_TEST_REDIS_URL"]
         done = subprocess.run(
             [sys.executable, "-m", "bench", CHILD, case],
             env=environment,
@@ -82,6 +88,16 @@ def measure(case: str, database: str = "") -> list[str]:
         )
     print(done.stdout, end="", flush=True)
     return done.stdout.splitlines()
+
+
+def _fresh(server: str, case: str) -> str:
+    """Return the URL of an empty database of that name on the server."""
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as control:
+        control.execute(f"DROP DATABASE IF EXISTS bench_{case} WITH (FORCE)")
+        control.execute(f"CREATE DATABASE bench_{case}")
+    return f"{server.rsplit('/', 1)[0]}/bench_{case}"
 
 
 def main() -> None:
