@@ -1,7 +1,8 @@
 """HTTP out: the only importer of ``requests``.
 
-One connection per call. What leaves is what is listed here: the headers handed in,
-``User-Agent: nms-admin``, and what HTTP itself needs (Host, Content-Length).
+One connection per call, except inside ``keep_alive``. What leaves is what is listed
+here: the headers handed in, ``User-Agent: nms-admin``, and what HTTP itself needs
+(Host, Content-Length).
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -70,7 +71,7 @@ def post(
     Args:
         headers: Further headers, such as ``Authorization``.
         key: The ``Idempotency-Key``; the same for every try of the same item.
-        allowed: Asked right before the socket opens and again before the first byte.
+        allowed: Asked right before a socket opens and always before the first byte.
         deadline: For all of it: connecting, sending and reading.
         limit: The longest body that is read, in bytes.
 
@@ -135,6 +136,14 @@ _running: ContextVar[_Call] = ContextVar("_running")
 
 class _Checked(HTTPConnection):
     """A connection that asks its call before the socket opens and before it is used."""
+
+    def endheaders(self, *args: Any, **kwargs: Any) -> None:
+        """Ask before the first byte on a connection that an earlier call left open."""
+        call = _running.get()
+        if self.sock is not None and call.connection is not self:
+            call.check()
+            call.connection, call.reached = self, True
+        super().endheaders(*args, **kwargs)
 
     def connect(self) -> None:
         call = _running.get()
@@ -222,6 +231,25 @@ class _Adapter(HTTPAdapter):
         conn.cert_reqs = "CERT_REQUIRED"
 
 
+_kept: ContextVar[_Adapter | None] = ContextVar("_kept", default=None)
+
+
+@contextmanager
+def keep_alive() -> Iterator[None]:
+    """Let the calls inside use a connection again that the host left open.
+
+    Each is allowed or not by itself, right before its first byte. Of the others they
+    share the connection alone, with the address and the certificate it was opened to.
+    """
+    adapter = _Adapter()
+    token = _kept.set(adapter)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+        adapter.close()
+
+
 def _call(
     method: str,
     destination: Destination,
@@ -238,21 +266,22 @@ def _call(
     timer = threading.Timer(deadline.total_seconds(), call.cut)
     timer.daemon = True
     timer.start()
+    kept = _kept.get()
+    adapter = kept or _Adapter()
     try:
-        with _session(destination, headers) as session:
-            response = session.request(
-                method,
-                destination.url,
-                data=body,
-                timeout=(
-                    min(CONNECT, deadline).total_seconds(),
-                    deadline.total_seconds(),
-                ),
-                allow_redirects=False,
-                stream=True,
-            )
-            with response:
-                return _read(response, limit)
+        response = _session(destination, headers, adapter).request(
+            method,
+            destination.url,
+            data=body,
+            timeout=(
+                min(CONNECT, deadline).total_seconds(),
+                deadline.total_seconds(),
+            ),
+            allow_redirects=False,
+            stream=True,
+        )
+        with response:
+            return _read(response, limit)
     except (
         requests.RequestException,
         u3.HTTPError,
@@ -263,9 +292,14 @@ def _call(
     finally:
         timer.cancel()
         _running.reset(token)
+        if adapter is not kept:
+            adapter.close()
 
 
-def _session(destination: Destination, headers: Mapping[str, str]) -> requests.Session:
+def _session(
+    destination: Destination, headers: Mapping[str, str], adapter: _Adapter
+) -> requests.Session:
+    """Return what one call is made with; nothing of it outlives the call, no cookie."""
     session = requests.Session()
     session.trust_env = False
     session.headers.clear()
@@ -276,8 +310,8 @@ def _session(destination: Destination, headers: Mapping[str, str]) -> requests.S
         session.headers["F5-ApiKey"] = settings.NMS_F5_API_KEY
     if settings.NMS_PROXY_URL:
         session.proxies["https"] = settings.NMS_PROXY_URL
-    session.mount("https://", _Adapter())
-    session.mount("http://", _Adapter())
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
     return session
 
 
