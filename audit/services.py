@@ -90,7 +90,7 @@ def record(
         address: The client's IP address; empty when there is none.
         details: JSON values only; never a secret.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         head = Head.objects.select_for_update().get_or_create(pk=1)[0]
         added = Record(
             sequence=head.sequence + 1,

@@ -61,7 +61,8 @@ def send(
         ticket: From ``gate.enter``.
         allowed: Asked again right before the first byte.
         accept: Returns what the item's owner makes of a 2xx answer, or raises
-            ``TransientError`` when it is no acceptance.
+            ``TransientError`` when it is no acceptance. What it writes is committed
+            together with the attempt.
         clock: Returns the time.
         deadline: For the whole call; the caller's lease must outlive it.
 
@@ -140,7 +141,10 @@ def _exchange(
     try:
         answer = call()
         judge(answer, clock(), final)
-        accepted = accept(answer)
+        with transaction.atomic():
+            accepted = accept(answer)
+            outcome = Attempt.Outcome.ACCEPTED
+            _close(attempt, clock(), outcome, status=answer.status)
     except NotAllowed:
         gate.left(ticket)
         _close(attempt, clock(), Attempt.Outcome.NOT_SENT, reached=False)
@@ -154,7 +158,6 @@ def _exchange(
         _close(attempt, clock(), Attempt.Outcome.REFUSED, error)
         raise
     gate.succeeded(ticket)
-    _close(attempt, clock(), Attempt.Outcome.ACCEPTED, status=answer.status)
     return accepted
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Subquery
 
 from audit import services as audit
-from common import choices, locks
-from common.models import Via
+from common import choices, locks, setup
+from common.models import Setup, Via
 from licensing.errors import ConnectionLocked
 from licensing.models import ConnectionChoice
 from licensing.signals import connection_changed
@@ -36,6 +37,21 @@ def is_on() -> bool:
         return True
     choices.remember(choices.CONNECTION, *newest)
     return newest[1]
+
+
+def is_open() -> bool:
+    """Return whether it is on and this server is connected, from one reading."""
+    if locks.against(locks.TELEMETRY, True):
+        return False
+    mode = Setup.objects.filter(pk=1).values("operation_mode")[:1]
+    found = ConnectionChoice.objects.annotate(mode=Subquery(mode))
+    newest = found.values_list("pk", "value", "mode").first()
+    if newest is None:
+        return setup.operation_mode() == "connected"
+    number, on, answer = newest
+    choices.remember(choices.CONNECTION, number, on)
+    row = Setup(operation_mode=answer or "")
+    return on and setup.mode_of(row) == "connected"
 
 
 def says(newest: ConnectionChoice | None) -> bool:

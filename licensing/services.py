@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 # What others ask about the choice, and about any license.
 connection_on = connection.is_on
+connection_open = connection.is_open
 connection_number = connection.number
 connection_on_since = connection.on_since
 set_connection = connection.set_choice

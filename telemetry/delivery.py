@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import structlog
@@ -21,7 +22,7 @@ from django.db.models import F
 
 from common import choices, setup
 from common.sealing import SealBroken
-from egress import destinations, gate
+from egress import destinations, gate, transport
 from egress import services as egress
 from egress.destinations import Destination
 from egress.errors import (
@@ -71,30 +72,40 @@ def deliver(clock: Clock) -> int:
             outbox.discard_all("turned off", start)
         return 0
     destination = destinations.find(DESTINATION)
-    if destination is None or not setup.finished_at() or not _connected():
+    if not (destination and setup.finished_at() and licensing.connection_open()):
         return 0
+    with transport.keep_alive():
+        return _drain(destination, start, clock)
+
+
+def _drain(destination: Destination, start: datetime, clock: Clock) -> int:
+    """Send one batch after the other; return how many events were acknowledged."""
     delivered = 0
+    read = cache(licensing.token)
     while clock() - start < BUDGET and not gate.paused(DESTINATION):
         now = clock()
         ticket = gate.enter(destination.host, now)
         if ticket is None:
             break
-        batch = claim(now) or (claim(now) if seal(now) else None)
+        batch = claim(now) or seal(now, lease=uuid.uuid4())
         if batch is None:
             gate.left(ticket)
             break
-        sent, go_on = _send(batch, destination, ticket, clock)
+        sent, go_on = _send(batch, destination, ticket, clock, read)
         delivered += sent
         if not go_on:
             break
     return delivered
 
 
-def seal(now: datetime, size: int = SIZE) -> Batch | None:
+def seal(
+    now: datetime, size: int = SIZE, lease: uuid.UUID | None = None
+) -> Batch | None:
     """Move the oldest events into a batch with its final bytes; None when none may go.
 
     Args:
         size: At most so many events.
+        lease: The batch is claimed with it from the start.
 
     Source:
         docs/decisions/0002-sealing-moves-events.md
@@ -113,6 +124,7 @@ def seal(now: datetime, size: int = SIZE) -> Batch | None:
             license_id=terms.license_id if terms.bearer else None,
             batch_id=installation.next_batch,
             now=now,
+            lease=lease,
         )
         installation.next_batch = uuid.uuid4()
         installation.save(update_fields=["next_batch"])
@@ -135,7 +147,7 @@ def _take(now: datetime, terms: licensing.Terms, size: int) -> list[Fact]:
     while True:
         rows = sealable(now, terms, size)
         if rows:
-            Event.objects.filter(pk__in=[row[0] for row in rows]).delete()
+            _delete([row[0] for row in rows])
             return [Fact(*row[1:]) for row in rows]
         first = list(Event.objects.order_by("pk").values_list("pk", flat=True)[:size])
         if not first:
@@ -145,6 +157,19 @@ def _take(now: datetime, terms: licensing.Terms, size: int) -> list[Fact]:
         outbox.discard_events(stuck, "not in the catalogue")
 
 
+def _delete(numbers: Sequence[int]) -> None:
+    """Delete exactly these events: by first and last when there are no others between.
+
+    One that was being recorded meanwhile may have got a number in between.
+    """
+    with transaction.atomic():
+        between = Event.objects.filter(pk__range=(numbers[0], numbers[-1]))
+        if between.delete()[0] == len(numbers):
+            return
+        transaction.set_rollback(True)
+    Event.objects.filter(pk__in=numbers).delete()
+
+
 def store(
     facts: Sequence[Fact],
     *,
@@ -152,6 +177,7 @@ def store(
     license_id: int | None,
     batch_id: uuid.UUID,
     now: datetime,
+    lease: uuid.UUID | None = None,
 ) -> Batch:
     """Insert a batch with the bytes that will be sent, whatever happens later."""
     body = document.build(batch_id, subscription, facts)
@@ -169,6 +195,8 @@ def store(
         newest_at=max(fact.occurred_at for fact in facts),
         sealed_at=now,
         due_at=now,
+        lease=lease,
+        leased_until=now + LEASE if lease else None,
     )
 
 
@@ -233,12 +261,16 @@ def accept(answer: Answer, batch_id: str) -> Receipt:
 
 
 def _send(
-    batch: Batch, destination: Destination, ticket: gate.Pass, clock: Clock
+    batch: Batch,
+    destination: Destination,
+    ticket: gate.Pass,
+    clock: Clock,
+    read: Callable[[int], str],
 ) -> tuple[int, bool]:
     """Send one batch and settle it; return acknowledged events, and whether to go on."""
     key = str(batch.pk)
     try:
-        token = licensing.token(batch.license_id) if batch.license_id else ""
+        token = read(batch.license_id) if batch.license_id else ""
     except SealBroken:
         log.exception("batch.token_unreadable", batch=key)
         gate.left(ticket)
@@ -252,13 +284,13 @@ def _send(
         choice=licensing.connection_number(),
     )
     try:
-        receipt = egress.send(
+        sent = egress.send(
             item,
             destination,
             ticket,
             headers={"Authorization": f"Bearer {token}"} if token else {},
             allowed=lambda: _may_still_go(batch),
-            accept=lambda answer: accept(answer, key),
+            accept=lambda answer: _acknowledge(batch, accept(answer, key), clock()),
             clock=clock,
         )
     except NotAllowed:
@@ -273,33 +305,26 @@ def _send(
     except PermanentError as error:
         _refused(batch, error, clock())
         return 0, True
-    return _acknowledged(batch, receipt, clock()), True
+    return sent, True
 
 
 def _may_still_go(batch: Batch) -> bool:
     """Ask everything again, right before the first byte."""
-    return (
-        licensing.connection_on()
-        and _connected()
-        and Batch.objects.unsettled().filter(pk=batch.pk, lease=batch.lease).exists()
-    )
+    mine = Batch.objects.unsettled().filter(pk=batch.pk, lease=batch.lease)
+    return licensing.connection_open() and mine.exists()
 
 
-def _connected() -> bool:
-    return setup.operation_mode() == "connected"
-
-
-def _acknowledged(batch: Batch, receipt: Receipt, now: datetime) -> int:
-    with transaction.atomic():
-        if not settle(
-            batch,
-            acknowledged_at=now,
-            receipt=receipt.text,
-            receipt_body=receipt.body,
-            attempts=F("attempts") + 1,
-        ):
-            return 0
-        outbox.tally(DailyCount.Outcome.ACCEPTED, outbox.counts_of(batch))
+def _acknowledge(batch: Batch, receipt: Receipt, now: datetime) -> int:
+    """Settle a batch in the caller's transaction; return its events, 0 if too late."""
+    if not settle(
+        batch,
+        acknowledged_at=now,
+        receipt=receipt.text,
+        receipt_body=receipt.body,
+        attempts=F("attempts") + 1,
+    ):
+        return 0
+    outbox.tally(DailyCount.Outcome.ACCEPTED, outbox.counts_of(batch))
     log.info("batch.acknowledged", batch=str(batch.pk), receipt=receipt.text)
     return batch.event_count
 

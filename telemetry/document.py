@@ -6,9 +6,8 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.dictionary import json_schema
 from telemetry import catalog
@@ -16,8 +15,7 @@ from telemetry import catalog
 DailyCounts = list[tuple[str, date, int]]
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """One event as it goes out."""
 
     uid: uuid.UUID
@@ -41,11 +39,16 @@ def build(telemetry_id: uuid.UUID, subscription: str, facts: Sequence[Fact]) -> 
             {
                 "dataPoint": catalog.BY_NAME[fact.data_point].name,
                 "id": str(fact.uid),
-                "timestamp": f"{fact.occurred_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+                "timestamp": _seconds(fact.occurred_at),
             }
             for fact in facts
         ],
     )
+
+
+def _seconds(moment: datetime) -> str:
+    """Return a moment as in ``2026-11-23T06:31:07Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
 
 
 def read(body: bytes) -> list[Fact]:

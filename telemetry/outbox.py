@@ -33,8 +33,10 @@ def tally(
     """Add to the daily counts; rows are touched in one order, so nobody deadlocks."""
     for point, day, number in sorted(counts):
         row = {"day": day, "data_point": point, "outcome": outcome, "reason": reason}
-        DailyCount.objects.bulk_create([DailyCount(**row)], ignore_conflicts=True)
-        DailyCount.objects.filter(**row).update(count=F("count") + number)
+        counted = DailyCount.objects.filter(**row)
+        if not counted.update(count=F("count") + number):
+            DailyCount.objects.bulk_create([DailyCount(**row)], ignore_conflicts=True)
+            counted.update(count=F("count") + number)
 
 
 def counts_of(batch: Batch) -> document.DailyCounts:

@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError, connection
 
 from audit.models import Record
-from common import choices
+from common import choices, setup
 from licensing import services
 from licensing.connection import RESTORED, check_restore, choice
 from licensing.models import ConnectionChoice
@@ -39,6 +39,24 @@ def test_it_is_on_until_somebody_says_off():
     assert services.connection_on()
     assert services.connection_number() == 0
     assert choice() is None
+
+
+@pytest.mark.parametrize("answers", [[], [True], [True, False], [False, True]])
+@pytest.mark.parametrize("mode", ["connected", "disconnected"])
+def test_it_is_open_while_it_is_on_and_this_server_is_connected(now, answers, mode):
+    for answer in answers:
+        switch(answer, now)
+    row = setup.current()
+    row.operation_mode = mode
+    row.save()
+    on = answers[-1] if answers else True
+    assert services.connection_open() == (on and mode == "connected")
+
+
+def test_it_is_open_before_set_up_began_and_not_under_a_setting(settings):
+    assert services.connection_open()
+    settings.NMS_OPERATION_MODE = "disconnected"
+    assert not services.connection_open()
 
 
 def test_off_is_stored_with_who_when_and_through_what(now, heard):

@@ -311,6 +311,18 @@ def test_a_poison_event_is_set_aside_and_the_rest_flows(
     assert discarded() == {"not in the catalogue": 1}
 
 
+def test_an_event_between_the_others_that_may_not_go_is_not_lost(
+    licensed, receiver, clock
+) -> None:
+    record(1, clock.now)
+    Event.objects.create(data_point="of_the_future", occurred_at=clock.now)
+    record(1, clock.now)
+    batch = delivery.seal(clock.now)
+    assert batch
+    assert batch.event_count == 2
+    assert [event.data_point for event in Event.objects.all()] == ["of_the_future"]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_four_workers_never_share_a_batch(licensed, clock) -> None:
     for _ in range(40):
