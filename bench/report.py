@@ -33,25 +33,29 @@ HEAD = (
 )
 
 
-def seconds(work: Callable[[], object], times: int) -> float:
-    """Return how long ``times`` runs of ``work`` take, in seconds."""
-    began = time.perf_counter()
-    for _ in range(times):
-        work()
-    return time.perf_counter() - began
+def looped(work: Callable[[], object]) -> Callable[[int], float]:
+    """Return what runs ``work`` so many times and returns the seconds it took."""
+
+    def run(times: int) -> float:
+        began = time.perf_counter()
+        for _ in range(times):
+            work()
+        return time.perf_counter() - began
+
+    return run
 
 
 def interleaved(
-    variants: dict[str, Callable[[], object]], *, rounds: int, times: int
+    variants: dict[str, Callable[[int], float]], *, rounds: int, times: int
 ) -> dict[str, list[float]]:
     """Run every variant in turn, forwards and backwards; microseconds a run, a round."""
     names = list(variants)
     for name in names:
-        seconds(variants[name], max(5, times // 10))
+        variants[name](max(5, times // 10))
     taken: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         for name in names if number % 2 == 0 else reversed(names):
-            taken[name].append(seconds(variants[name], times) / times * 1e6)
+            taken[name].append(variants[name](times) / times * 1e6)
     return taken
 
 
