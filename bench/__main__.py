@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-CASES = ("capture", "drain", "intake", "pages", "data_planes", "verify")
+CASES = ("capture", "drain", "intake", "pages", "data_planes", "users", "verify")
 ON_BOTH = ("capture", "intake", "data_planes")
 CHILD = "--child"
 PAGE = Path(__file__).parent.parent / "docs" / "benchmark.md"
@@ -57,7 +57,7 @@ def child(case: str) -> None:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0, interactive=False, run_syncdb=True)
-    if case in ("pages", "data_planes"):
+    if case in ("pages", "data_planes", "users"):
         call_command("collectstatic", verbosity=0, interactive=False)
     for row in import_module(f"bench.{case}").run():
         print(row, flush=True)
@@ -75,6 +75,7 @@ def measure(case: str, database: str = "") -> list[str]:
             **{k: v for k, v in os.environ.items() if k != "DO_NOT_TRACK"},
             "DJANGO_SETTINGS_MODULE": "bench.settings",
             "NMS_DATA_DIR": folder,
+            "NMS_LOG_LEVEL": "WARNING",
         }
         if database:
             environment["NMS_DATABASE_URL"] = _fresh(database, case)

@@ -76,7 +76,8 @@ class Workers:
         self.processes = [
             subprocess.Popen(
                 words.command,
-                env=os.environ | {"NMS_TELEMETRY_URL": tap.url + PATH},
+                env=os.environ
+                | {"NMS_TELEMETRY_URL": tap.url + PATH, "NMS_LOG_LEVEL": "INFO"},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -31,15 +31,14 @@ if TYPE_CHECKING:
 ROUNDS, TIMES = 7, 150
 
 
-def _signed_in() -> tuple[User, str]:
+def _signed_in(name: str = "bench") -> tuple[User, str]:
     row = setup.current()
     row.claimed_at = row.finished_at = timezone.now()
     row.save()
     analytics.set_choice(
         collect=False, by="bench", via=Via.SETTINGS, now=timezone.now()
     )
-    User.objects.filter(username="bench").delete()  # of the case before
-    user = User.objects.create_superuser("bench", password="x", role=Role.ADMINISTRATOR)
+    user = User.objects.create_superuser(name, password="x", role=Role.ADMINISTRATOR)
     store = import_module(settings.SESSION_ENGINE).SessionStore()
     store[SESSION_KEY] = str(user.pk)
     store[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
