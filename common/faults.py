@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
+
+_reached: Counter[str] = Counter()
 
 
 def reach(step: str) -> None:
     """Die here by SIGKILL when the environment's NMS_FAULT names this step.
 
-    Nothing happens otherwise; nobody but a test sets it.
+    ``step:3`` dies at the third time. Nothing happens otherwise; nobody but a test
+    sets it.
     """
-    if os.environ.get("NMS_FAULT") == step:
+    wanted = os.environ.get("NMS_FAULT")
+    if not wanted or wanted.partition(":")[0] != step:
+        return
+    _reached[step] += 1
+    if _reached[step] == int(wanted.partition(":")[2] or 1):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -12,6 +12,7 @@ import structlog
 from django.db import transaction
 
 from audit import services as audit
+from common import faults
 from egress import backoff, gate, transport
 from egress.destinations import Destination
 from egress.errors import (
@@ -138,13 +139,16 @@ def _exchange(
     final: Collection[int] = (),
 ) -> T:
     attempt = _open(item, destination, clock())
+    faults.reach("egress.opened")
     try:
         answer = call()
+        faults.reach("egress.answered")
         judge(answer, clock(), final)
         with transaction.atomic():
             accepted = accept(answer)
             outcome = Attempt.Outcome.ACCEPTED
             _close(attempt, clock(), outcome, status=answer.status)
+            faults.reach("egress.closed")
     except NotAllowed:
         gate.left(ticket)
         _close(attempt, clock(), Attempt.Outcome.NOT_SENT, reached=False)

@@ -28,8 +28,10 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3 import exceptions as u3
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.response import HTTPResponse
 from urllib3.util import SKIP_HEADER
 
+from common import faults
 from egress import facts, sockets
 from egress.destinations import KEYS, Destination
 from egress.errors import NotAllowed, TransientError
@@ -156,6 +158,12 @@ class _Checked(HTTPConnection):
             self.close()
             raise
         call.reached = True
+        faults.reach("egress.connected")
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+        """Read the answer: the whole request was written."""
+        faults.reach("egress.written")
+        return super().getresponse()
 
     def _new_conn(self) -> socket.socket:
         """Resolve once and connect to what was checked: no second answer counts.

@@ -20,7 +20,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 
-from common import choices, setup
+from common import choices, faults, setup
 from common.sealing import SealBroken
 from egress import destinations, gate, transport
 from egress import services as egress
@@ -91,6 +91,7 @@ def _drain(destination: Destination, start: datetime, clock: Clock) -> int:
         if batch is None:
             gate.left(ticket)
             break
+        faults.reach("telemetry.claimed")
         sent, go_on = _send(batch, destination, ticket, clock, read)
         delivered += sent
         if not go_on:
@@ -128,6 +129,8 @@ def seal(
         )
         installation.next_batch = uuid.uuid4()
         installation.save(update_fields=["next_batch"])
+        faults.reach("telemetry.sealing")
+    faults.reach("telemetry.sealed")
     choices.remember_sealed(batch.newest_at)
     log.info("batch.sealed", batch=str(batch.pk), events=batch.event_count)
     return batch
@@ -305,6 +308,7 @@ def _send(
     except PermanentError as error:
         _refused(batch, error, clock())
         return 0, True
+    faults.reach("telemetry.settled")
     return sent, True
 
 
@@ -325,6 +329,7 @@ def _acknowledge(batch: Batch, receipt: Receipt, now: datetime) -> int:
     ):
         return 0
     outbox.tally(DailyCount.Outcome.ACCEPTED, outbox.counts_of(batch))
+    faults.reach("telemetry.settling")
     log.info("batch.acknowledged", batch=str(batch.pk), receipt=receipt.text)
     return batch.event_count
 

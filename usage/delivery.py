@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from common import setup
+from common import faults, setup
 from common.sealing import SealBroken
 from egress import destinations, gate
 from egress import services as egress
@@ -147,6 +147,7 @@ def claim(now: datetime) -> Report | None:
         if crashed:
             egress.abandon(KIND, str(found.pk), now)
             log.warning("report.worker_ended", report=str(found.pk), dead=dead)
+        faults.reach("usage.claimed")
         if not dead:
             return Report.objects.filter(pk=found.pk, lease=lease).first()
     return None
@@ -154,8 +155,10 @@ def claim(now: datetime) -> Report | None:
 
 def settle(report: Report, **changes: Any) -> bool:
     """Write an outcome under this worker's lease; False when the lease was lost."""
+    faults.reach("usage.settling")
     mine = Report.objects.open().filter(pk=report.pk, lease=report.lease)
     done = bool(mine.update(lease=None, leased_until=None, **changes))
+    faults.reach("usage.settled")
     if not done:
         log.warning("report.lease_lost", report=str(report.pk))
     return done

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 
 from audit import services as audit
-from common import choices
+from common import choices, faults
 from common.models import Via
 from common.sealing import SealBroken
 from licensing import services as licensing
@@ -364,6 +364,7 @@ def _store(
         subject=str(number),
         details={"digest": made.digest, "sequence": report.sequence},
     )
+    faults.reach("usage.building")
     log.info("report.built", report=str(number), records=report.record_count)
     return report
 
