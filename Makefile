@@ -1,12 +1,13 @@
 # make run     start the console at http://127.0.0.1:8000/ (NMS_PORT)
 # make test    install what the tests need and run them all
-# make check   lint, format, types, contracts, templates, migrations, make test, 15 s of each fuzzer, one start
+# make check   lint, format, types, contracts, templates, migrations, make test, 15 s of each fuzzer, a minute of faults, one start
 # make fuzz    hostile licenses and acknowledgements, FUZZ_SECONDS (300) for each
+# make faults  break what is around it: FAULTS="--seed 7 --only kill" for one case again
 # make bench   measure against peers and limits
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint fuzz fuzz-short smoke bench assets requirements screenshots clean
+.PHONY: help run test check lint fuzz fuzz-short faults faults-short smoke bench assets requirements screenshots clean
 
 PY := .venv/bin/python
 
@@ -59,7 +60,7 @@ lint: .venv/.dev
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) manage.py check --fail-level WARNING
 
-check: lint test fuzz-short smoke
+check: lint test fuzz-short faults-short smoke
 
 smoke: .venv/.dev staticfiles/.collected
 	@$(PY) scripts/smoke.py
@@ -71,6 +72,13 @@ fuzz: .venv/.dev
 
 fuzz-short: .venv/.dev
 	@$(PY) -m fuzz --seconds 15
+
+faults: .venv/.dev staticfiles/.collected
+	@scripts/peers rabbitmq
+	@$(PY) scripts/with_servers.py $(PY) -m faults $(FAULTS)
+
+faults-short: .venv/.dev staticfiles/.collected
+	@$(PY) scripts/with_servers.py $(PY) -m faults --short
 
 bench: .venv/.dev staticfiles/.collected
 	@$(PY) scripts/with_servers.py $(PY) -m bench

@@ -1,0 +1,1 @@
+"""What breaks around the product, done to it on purpose: ``make faults``."""

@@ -1,0 +1,51 @@
+"""The cases, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from faults.rows import Row
+    from faults.scene import Scene
+
+SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+REDIS, RABBITMQ = "PostgreSQL, Redis", "PostgreSQL, RabbitMQ"
+BOTH = (SQLITE, POSTGRESQL)
+ALL = (SQLITE, REDIS, RABBITMQ)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One story, in a process and an installation of its own.
+
+    Attributes:
+        module: In ``faults.cases``; its function ``run`` yields rows.
+        on: The profiles it is run on.
+        short: Those of them in the short form.
+        waits: It sleeps most of the time, so it runs beside the others.
+    """
+
+    name: str
+    module: str
+    on: tuple[str, ...] = BOTH
+    short: tuple[str, ...] = ()
+    waits: bool = False
+
+
+CASES = (
+    Case("slow", "slow_answers", short=(), waits=True),
+    Case("receiver", "answers", short=(SQLITE,)),
+    Case("tls", "certificates", short=(SQLITE,)),
+    Case("kill", "kills", short=BOTH),
+)
+
+
+def run(case: Case, scene: Scene) -> Iterator[Row]:
+    """Run a case on an installation; yield its rows."""
+    from importlib import import_module
+
+    story: Callable[[Scene], Iterator[Row]]
+    story = import_module(f"faults.cases.{case.module}").run
+    yield from story(scene)
