@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 FIRST = timedelta(seconds=5)
 LONGEST = timedelta(hours=1)
 LONGEST_ASKED = timedelta(hours=24)
+TOO_FAR = LONGEST_ASKED + timedelta(hours=1)  # ahead: written by a clock that was wrong
 
 
 def wait(failures: int) -> timedelta:

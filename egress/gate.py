@@ -15,7 +15,7 @@ from django.db.models import F, Q, QuerySet
 
 from egress import backoff
 from egress.errors import TransientError
-from egress.models import Attempt, Gate, Pause
+from egress.models import Attempt, Gate, Pause, over
 
 PROBE_LEASE = timedelta(seconds=40)
 LONGEST_TRY = timedelta(seconds=90)  # the longest deadline, and some to write it down
@@ -40,9 +40,9 @@ def enter(host: str, now: datetime, lease: timedelta = PROBE_LEASE) -> Pass | No
     if gate is None or gate.failures == 0:
         return Pass(host, 0, None)
     probe = uuid.uuid4()
-    free = Q(probe=None) | Q(probe_until__lte=now)
+    free = Q(probe=None) | over("probe_until", now)
     claimed = Gate.objects.filter(
-        free, pk=host, failures=gate.failures, closed_until__lte=now
+        free, over("closed_until", now), pk=host, failures=gate.failures
     ).update(probe=probe, probe_until=now + lease)
     return Pass(host, gate.failures, probe) if claimed else None
 

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
+
+from egress import backoff
+
+
+def over(field: str, now: datetime) -> models.Q:
+    """Return the condition that a time to wait for has come.
+
+    One that lies further ahead than anything ever waits was written by a clock that
+    was wrong then; it holds nothing up once the clock is right.
+    """
+    too_far = models.Q(**{f"{field}__gt": now + backoff.TOO_FAR})
+    return models.Q(**{f"{field}__lte": now}) | too_far
 
 
 class Gate(models.Model):

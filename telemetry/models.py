@@ -7,6 +7,8 @@ from datetime import datetime
 
 from django.db import models
 
+from egress.models import over
+
 
 class Installation(models.Model):
     """This installation (one row, pk 1); locked while events are sealed or discarded."""
@@ -45,8 +47,8 @@ class Batches(models.QuerySet["Batch"]):
 
     def due(self, now: datetime) -> Batches:
         """Unsettled ones whose time has come and that no living worker holds."""
-        free = models.Q(lease=None) | models.Q(leased_until__lte=now)
-        return self.unsettled().filter(free, due_at__lte=now)
+        free = models.Q(lease=None) | over("leased_until", now)
+        return self.unsettled().filter(free, over("due_at", now))
 
 
 class Batch(models.Model):

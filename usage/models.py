@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db import models
 
 from common.models import Via
+from egress.models import over
 
 
 class Reporter(models.Model):
@@ -141,8 +142,8 @@ class Reports(models.QuerySet["Report"]):
 
     def due(self, now: datetime) -> Reports:
         """Open ones whose time has come and that no living worker holds."""
-        free = models.Q(lease=None) | models.Q(leased_until__lte=now)
-        return self.open().filter(free, due_at__lte=now)
+        free = models.Q(lease=None) | over("leased_until", now)
+        return self.open().filter(free, over("due_at", now))
 
 
 class Report(models.Model):

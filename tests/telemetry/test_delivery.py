@@ -397,6 +397,22 @@ def test_while_the_gate_is_closed_one_worker_is_the_probe(clock) -> None:
     assert gate.enter("host:1", clock.now) == gate.Pass("host:1", 0, None)
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_a_wrong_clock_put_off_for_a_year_goes_when_the_clock_is_right(
+    licensed, receiver, clock, ended
+) -> None:
+    right = clock.now
+    clock.forward(days=200)
+    receiver.fails("status", times=1, status=503)
+    record(1, clock.now)
+    delivery.deliver(clock)
+    if not ended:
+        Batch.objects.update(lease=uuid.uuid4(), leased_until=clock.now)
+    clock.now = right
+    assert delivery.deliver(clock) == 1
+    assert gate.enter(_host(), clock.now) == gate.Pass(_host(), 0, None)
+
+
 def test_calls_that_fail_together_count_as_one_failure(clock) -> None:
     first, second = (gate.enter("host:1", clock.now) for _ in range(2))
     assert first

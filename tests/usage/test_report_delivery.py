@@ -356,6 +356,20 @@ def test_a_worker_that_died_leaves_the_report_to_the_next(
     assert (only().crashes, bool(only().accepted_at)) == (1, True)
 
 
+def test_a_report_a_wrong_clock_put_off_goes_when_the_clock_is_right(
+    licensed, vendor, clock
+) -> None:
+    used(clock.now.date() - timedelta(days=1))
+    right = clock.now
+    clock.forward(days=200)
+    reports.send(by="ada", via=Via.SETTINGS, now=clock.now)
+    vendor.fails("status", times=1, status=503)
+    delivery.deliver(clock)
+    clock.now = right
+    delivery.deliver(clock)
+    assert Report.objects.get().receipt
+
+
 def test_a_late_worker_cannot_settle(licensed, vendor, clock) -> None:
     select(clock)
     late = delivery.claim(clock.now)
