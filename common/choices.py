@@ -46,13 +46,36 @@ def remember(name: str, number: int, value: bool) -> None:
         value: What was decided.
     """
     if number and not connection.in_atomic_block:
-        _write(name, {"number": number, "value": value})
+        _write({name: {"number": number, "value": value}})
 
 
-def remember_sealed(until: datetime) -> None:
-    """Write the time up to which events and usage were sealed, when it is later."""
+def remember_sealed(until: datetime, **numbers: int) -> None:
+    """Write the time up to which events and usage were sealed, when it is later.
+
+    Args:
+        numbers: How many there are by now: ``batches`` or ``reports``.
+    """
     if not connection.in_atomic_block:
-        _write(_SEALED, until.astimezone(UTC).isoformat())
+        _write({_SEALED: until.astimezone(UTC).isoformat(), **numbers})
+
+
+def is_behind(name: str, number: int) -> bool:
+    """Return whether more was sealed than the database knows of: it was restored.
+
+    Args:
+        name: ``batches`` or ``reports``.
+        number: How many the database knows of.
+    """
+    try:
+        kept = _read().get(name)
+    except Unreadable:
+        return False  # nothing is known of what was sealed
+    return isinstance(kept, int) and kept > number
+
+
+def start_again(**numbers: int) -> None:
+    """Count from what the database says: what it does not know of was dealt with."""
+    _write(numbers, newer=False)
 
 
 def load() -> dict[str, tuple[int, bool]]:
@@ -165,10 +188,10 @@ def _read() -> dict[str, Any]:
     return content
 
 
-def _write(name: str, value: Any) -> None:
-    """Replace one member of the file, unless what is there is newer."""
+def _write(values: dict[str, Any], *, newer: bool = True) -> None:
+    """Replace members of the file; ``newer``: only older ones."""
     path = _path()
-    if _written.get((path, name)) == value:
+    if all(_written.get((path, name)) == value for name, value in values.items()):
         return
     try:
         with _alone(path):
@@ -176,10 +199,14 @@ def _write(name: str, value: Any) -> None:
                 content = _read()
             except Unreadable:
                 content = {}
-            if _newer(value, content.get(name)):
-                content[name] = value
-                _replace(path, content)
-        _written[path, name] = value
+            changed = {
+                name: value
+                for name, value in values.items()
+                if not newer or _newer(value, content.get(name))
+            }
+            if changed:
+                _replace(path, content | changed)
+        _written.update({(path, name): value for name, value in values.items()})
     except OSError as error:
         log.warning("choices.unwritten", path=str(path), error=str(error))
 

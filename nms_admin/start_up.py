@@ -37,17 +37,23 @@ def prepare(now: datetime) -> None:
             f" {settings.NMS_F5_MODE}. Give this mode a folder of its own with"
             " NMS_DATA_DIR, or set NMS_F5_MODE back."
         )
-    sealed, discarded = _sealed_until(), 0
-    restored = _is_older(choices.CONNECTION, connection.choice()) or _is_older(
+    sealed, discarded = _sealed_until(now), 0
+    older = _is_older(choices.CONNECTION, connection.choice()) or _is_older(
         choices.INTERACTION_DATA, analytics.choice()
     )
-    if restored and sealed:  # first: switching off would count them as never sent
+    numbers = {"batches": telemetry.sealed(), "reports": reports.built()}
+    behind = {name for name in numbers if choices.is_behind(name, numbers[name])}
+    # First: switching off would count them as never sent.
+    if sealed and (older or "batches" in behind):
         discarded = telemetry.discard_before(sealed, now)
+    if sealed and (older or "reports" in behind):
         reports.begin_after(sealed)
+    if behind:
+        choices.start_again(**numbers)
     connection.check_restore(now)
     analytics.check_restore(now)
     policy_file.obey(now)
-    if restored:
+    if older or behind:
         log.warning("choices.database_restored", discarded=discarded)
 
 
@@ -56,8 +62,10 @@ def _is_older(name: str, newest: Decision | None) -> bool:
     return choices.is_older(name, number, value)
 
 
-def _sealed_until() -> datetime | None:
+def _sealed_until(now: datetime) -> datetime | None:
+    """Return up to when things were sealed; no later than now, whatever was noted."""
     try:
-        return choices.sealed_until()
+        noted = choices.sealed_until()
     except choices.Unreadable:
         return None
+    return min(noted, now) if noted else None

@@ -128,10 +128,11 @@ def seal(
             lease=lease,
         )
         installation.next_batch = uuid.uuid4()
-        installation.save(update_fields=["next_batch"])
+        installation.sealed += 1
+        installation.save(update_fields=["next_batch", "sealed"])
         faults.reach("telemetry.sealing")
     faults.reach("telemetry.sealed")
-    choices.remember_sealed(batch.newest_at)
+    choices.remember_sealed(batch.newest_at, batches=installation.sealed)
     log.info("batch.sealed", batch=str(batch.pk), events=batch.event_count)
     return batch
 

@@ -15,6 +15,7 @@ class Installation(models.Model):
 
     installed_at = models.DateTimeField(null=True)
     next_batch = models.UUIDField(default=uuid.uuid4)  # so that a preview is exact
+    sealed = models.PositiveBigIntegerField(default=0)  # how many batches ever
 
 
 class ProcessRun(models.Model):

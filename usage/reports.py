@@ -124,7 +124,7 @@ def send(
             details={"digest": report.digest},
         )
         delivery.try_now(now)
-    choices.remember_sealed(now)
+    _remember(report)
     return Outcome(report, "selected" if waiting else "built")
 
 
@@ -157,7 +157,7 @@ def carry(*, by: str, via: str, now: datetime) -> Report:
             _replace(waiting, now)
             found = changes.since_last_report(now, today)
         report = _store(found, standing, by=by, via=via, now=now)
-    choices.remember_sealed(now)
+    _remember(report)
     return report
 
 
@@ -189,7 +189,7 @@ def build_due(now: datetime) -> Report | None:
             via=Via.SYSTEM,
             now=now,
         )
-    choices.remember_sealed(now)
+    _remember(report)
     return report
 
 
@@ -209,6 +209,11 @@ def preview(now: datetime) -> Document:
 def archive_of(report: Report) -> bytes:
     """Return a report's ZIP as it was built; empty after retention."""
     return b"".join(bytes(part.content) for part in report.parts.all())
+
+
+def built() -> int:
+    """Return how many reports were ever built, as far as this database knows."""
+    return Report.objects.values_list("sequence", flat=True).first() or 0
 
 
 def next_at() -> datetime | None:
@@ -240,6 +245,10 @@ def prune(now: datetime) -> int:
     _close(old.open(), "It waited longer than reports are kept.", now)
     old.exclude(acknowledgement=b"").update(acknowledgement=b"")
     return ReportPart.objects.filter(report__in=old).delete()[0]
+
+
+def _remember(report: Report) -> None:
+    choices.remember_sealed(report.built_at, reports=report.sequence)
 
 
 def _lock() -> Schedule:

@@ -14,8 +14,11 @@ from licensing.models import ConnectionChoice
 from nms_admin import start_up
 from telemetry import catalog, delivery
 from telemetry import services as telemetry
-from telemetry.models import Batch, DailyCount, Event
+from telemetry.models import Batch, DailyCount, Event, Installation
 from tests import make
+from tests.usage.conftest import used
+from usage import reports
+from usage.models import Report
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,6 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def folder(settings, tmp_path: Path) -> Path:
     settings.NMS_DATA_DIR = tmp_path
     settings.NMS_JWKS_FILE = str(tmp_path / "jwks.json")
+    choices._written.clear()
     return tmp_path
 
 
@@ -66,3 +70,56 @@ def test_a_restored_database_switches_nothing_on_and_sends_nothing_twice(
     gone = DailyCount.objects.get(outcome="discarded")
     assert "may have been sent" in gone.reason
     assert choices.load()[choices.CONNECTION][1] is False
+
+
+@pytest.mark.parametrize("restored", [True, False])
+def test_a_restore_that_changed_no_choice_sends_nothing_twice(
+    finished: None, now: datetime, restored: bool
+) -> None:
+    make.license(now - timedelta(hours=1))
+    connection.set_choice(on=True, by="ada", via=Via.SETTINGS, now=now)
+    telemetry.record(catalog.LOGIN, now=now)
+    backup = list(Event.objects.values()), list(Installation.objects.values())
+    assert delivery.seal(now) is not None
+    later = now + timedelta(hours=1)
+    if restored:
+        Batch.objects.all().delete()
+        Installation.objects.all().delete()
+        Event.objects.bulk_create(Event(**row) for row in backup[0])
+        Installation.objects.bulk_create(Installation(**row) for row in backup[1])
+    telemetry.record(catalog.LOGIN, now=later)
+
+    start_up.prepare(later)
+    assert connection.is_on()
+    assert [one.occurred_at for one in Event.objects.all()] == [later]
+    assert Batch.objects.count() == (0 if restored else 1)
+
+    # What is sealed from now on is new, also at the next start.
+    assert delivery.seal(later) is not None
+    start_up.prepare(later + timedelta(hours=1))
+    assert Batch.objects.unsettled().filter(newest_at=later).exists()
+
+
+def test_usage_reported_before_a_restore_is_not_reported_again(
+    finished: None, now: datetime
+) -> None:
+    make.license(now - timedelta(days=3))
+    used(now.date() - timedelta(days=1), 3)
+    reports.send(by="ada", via=Via.SETTINGS, now=now)
+    Report.objects.all().delete()  # the database of before comes back
+
+    start_up.prepare(now)
+    again = reports.send(by="ada", via=Via.SETTINGS, now=now, force=True)
+    assert again.report.record_count == 0
+
+
+def test_a_clock_that_was_wrong_does_not_end_the_reports(
+    finished: None, now: datetime
+) -> None:
+    make.license(now - timedelta(days=3))
+    choices.remember_sealed(now + timedelta(days=400), reports=7)
+    start_up.prepare(now)
+    used(now.date() + timedelta(days=1), 3)
+    later = now + timedelta(days=3)
+    report = reports.send(by="ada", via=Via.SETTINGS, now=later).report
+    assert report.first_day == now.date() + timedelta(days=1)
