@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import threading
 import time
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -14,32 +16,59 @@ from django.utils import timezone
 
 HEARTBEAT_SECONDS = 60
 log = structlog.get_logger(__name__)
-_run: int | None = None  # the number of this process's run
+
+
+@dataclass
+class Life:
+    """This process: one named process is one interpreter.
+
+    ``run`` is the number of its run; None when its start could not be recorded yet.
+    """
+
+    name: str = ""
+    since: datetime | None = None
+    run: int | None = None
+    watched: dict[int, tuple[datetime, int]] = field(default_factory=dict)
+
+
+_life = Life()
 
 
 def start(name: str) -> None:
     """Record that the named process starts; called once in its main process."""
-    from telemetry import processes, services  # they need the app registry
-
-    global _run  # noqa: PLW0603  (one named process is one interpreter)
+    _life.name, _life.since = name, timezone.now()
     try:
-        services.installed(timezone.now())
-        _run = processes.started(name, timezone.now()).pk
+        _record_start(_life.since)
     except Error:
         log.exception("process.start_not_recorded", process=name)
     finally:
         connection.close()
 
 
+def _record_start(at: datetime) -> None:
+    from telemetry import processes, services  # they need the app registry
+
+    services.installed(at)
+    _life.run = processes.started(_life.name, at).pk
+
+
 def beat() -> None:
-    """Record that the process is alive, so that an unclean end has a time."""
+    """Record that the process is alive, so that an unclean end has a time.
+
+    Make up for a start that could not be recorded, and for the stops of others.
+    """
     from telemetry import processes
 
-    if _run is None:
+    if _life.since is None:
         return
     try:
         close_old_connections()
-        processes.seen(_run, timezone.now())
+        now = timezone.now()
+        if _life.run is None:
+            _record_start(_life.since)
+        elif not processes.seen(_life.run, now):  # it stood still and was given up
+            _record_start(now)
+        _life.watched = processes.end_lost(_life.watched)
     except Error as error:
         log.warning("process.heartbeat_not_recorded", error=str(error))
     finally:
@@ -50,10 +79,9 @@ def stop() -> None:
     """Record a clean end; called once, also when nothing was recorded before."""
     from telemetry import processes
 
-    global _run
-    if _run is None:
+    run, _life.run, _life.since = _life.run, None, None
+    if run is None:
         return
-    run, _run = _run, None
     try:
         close_old_connections()
         processes.stopped(run, timezone.now())

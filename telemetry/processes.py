@@ -11,9 +11,12 @@ from telemetry import catalog
 from telemetry.models import ProcessRun
 from telemetry.services import record
 
+STALE = 3  # looks in a row, a heartbeat apart, at a run that was not seen meanwhile
+Watched = dict[int, tuple[datetime, int]]
+
 
 def started(name: str, now: datetime) -> ProcessRun:
-    """Record the start of a named process, and the stop its last run left out.
+    """Record the start of a named process.
 
     Args:
         name: ``core``, ``integrations``, ``scheduler`` or ``dpm``; it stays local.
@@ -24,9 +27,6 @@ def started(name: str, now: datetime) -> ProcessRun:
     """
     host = socket.gethostname()
     with transaction.atomic():
-        for left in ProcessRun.objects.filter(name=name, host=host, stopped_at=None):
-            if _end(left.pk, left.seen_at, unclean=True):
-                record(catalog.PROCESS_STOP, now=left.seen_at)
         run = ProcessRun.objects.create(
             name=name, host=host, started_at=now, seen_at=now
         )
@@ -34,18 +34,48 @@ def started(name: str, now: datetime) -> ProcessRun:
     return run
 
 
-def seen(run: int, now: datetime) -> None:
-    """Note that a run is alive; after a crash this is when it is said to have ended."""
-    ProcessRun.objects.filter(pk=run, stopped_at=None).update(seen_at=now)
+def seen(run: int, now: datetime) -> bool:
+    """Note that a run is alive; False when it was taken for ended meanwhile.
+
+    After a crash this is when it is said to have ended.
+    """
+    alive = ProcessRun.objects.filter(pk=run, stopped_at=None)
+    return bool(alive.update(seen_at=now))
 
 
 def stopped(run: int, now: datetime) -> None:
     """Record the stop of a run, once."""
+    _end(run, now, unclean=False)
+
+
+def end_lost(watched: Watched) -> Watched:
+    """Record the stops that runs left out: of those nobody saw for three looks.
+
+    A look compares what was noted with what was noted at the look before, so neither
+    the clocks of other hosts nor a database that was away end anything.
+
+    Args:
+        watched: What the last look returned; empty at first.
+
+    Returns:
+        For each run that is not ended, when it was last seen and how many looks ago.
+    """
+    found: Watched = {}
+    runs = ProcessRun.objects.filter(stopped_at=None)
+    for run, seen_at in runs.values_list("pk", "seen_at"):
+        before, looks = watched.get(run, (None, 0))
+        looks = looks + 1 if before == seen_at else 0
+        if looks < STALE:
+            found[run] = seen_at, looks
+        else:
+            _end(run, seen_at, unclean=True)
+    return found
+
+
+def _end(run: int, at: datetime, *, unclean: bool) -> None:
     with transaction.atomic():
-        if _end(run, now, unclean=False):
-            record(catalog.PROCESS_STOP, now=now)
-
-
-def _end(run: int, at: datetime, *, unclean: bool) -> bool:
-    open_run = ProcessRun.objects.filter(pk=run, stopped_at=None)
-    return bool(open_run.update(stopped_at=at, unclean=unclean))
+        running = ProcessRun.objects.filter(pk=run, stopped_at=None)
+        if unclean:
+            running = running.filter(seen_at=at)
+        if running.update(stopped_at=at, unclean=unclean):
+            record(catalog.PROCESS_STOP, now=at)

@@ -100,21 +100,33 @@ def test_a_process_is_one_start_and_one_stop(db, now) -> None:
     assert Event.objects.last().occurred_at == now + timedelta(minutes=2)
 
 
-def test_an_unclean_end_is_recorded_at_the_next_start(db, now) -> None:
-    killed = processes.started("core", now)
-    other = processes.started("scheduler", now)
+def test_an_unclean_end_is_recorded_by_those_that_go_on(db, now) -> None:
+    killed = processes.started("integrations", now)
+    other = processes.started("integrations", now)  # a second one on this host
     processes.seen(killed.pk, now + timedelta(minutes=1))
-    processes.started("core", now + timedelta(hours=1))
-    assert points() == [
-        "process_start",
-        "process_start",
-        "process_stop",
-        "process_start",
-    ]
+    watched: processes.Watched = {}
+    for minutes in range(2, 6):
+        assert ProcessRun.objects.filter(stopped_at=None).count() == 2
+        assert processes.seen(other.pk, now + timedelta(minutes=minutes))
+        watched = processes.end_lost(watched)
+    assert points() == ["process_start", "process_start", "process_stop"]
     stop = Event.objects.get(data_point="process_stop")
     assert stop.occurred_at == now + timedelta(minutes=1)
-    assert ProcessRun.objects.get(pk=killed.pk).unclean
+    ended = ProcessRun.objects.get(pk=killed.pk)
+    assert (ended.unclean, ended.stopped_at) == (True, stop.occurred_at)
     assert ProcessRun.objects.get(pk=other.pk).stopped_at is None
+    assert list(watched) == [other.pk]
+
+
+def test_a_database_that_was_away_ends_no_process(db, now) -> None:
+    one, other = (processes.started("core", now) for _ in range(2))
+    watched = processes.end_lost({})
+    later = now + timedelta(days=400)  # or the clock was wrong
+    for minutes in range(5):
+        processes.seen(one.pk, later + timedelta(minutes=minutes))
+        watched = processes.end_lost(watched)
+        processes.seen(other.pk, now + timedelta(minutes=minutes))
+    assert ProcessRun.objects.filter(stopped_at=None).count() == 2
 
 
 @pytest.mark.parametrize(
