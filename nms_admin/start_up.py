@@ -50,6 +50,7 @@ def prepare(now: datetime) -> None:
         reports.begin_after(sealed)
     if behind:
         choices.start_again(**numbers)
+    telemetry.renumber()
     connection.check_restore(now)
     analytics.check_restore(now)
     policy_file.obey(now)

@@ -119,6 +119,11 @@ def sealed() -> int:
     )
 
 
+def renumber() -> None:
+    """Give the next batch another id: a restored database would use one again."""
+    Installation.objects.filter(pk=1).update(next_batch=uuid.uuid4())
+
+
 @dataclass(frozen=True)
 class Preview:
     """The next document.

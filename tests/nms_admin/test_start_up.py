@@ -80,7 +80,7 @@ def test_a_restore_that_changed_no_choice_sends_nothing_twice(
     connection.set_choice(on=True, by="ada", via=Via.SETTINGS, now=now)
     telemetry.record(catalog.LOGIN, now=now)
     backup = list(Event.objects.values()), list(Installation.objects.values())
-    assert delivery.seal(now) is not None
+    before = delivery.seal(now)
     later = now + timedelta(hours=1)
     if restored:
         Batch.objects.all().delete()
@@ -95,7 +95,8 @@ def test_a_restore_that_changed_no_choice_sends_nothing_twice(
     assert Batch.objects.count() == (0 if restored else 1)
 
     # What is sealed from now on is new, also at the next start.
-    assert delivery.seal(later) is not None
+    sealed = delivery.seal(later)
+    assert sealed.pk != before.pk  # the same key with other bytes would be refused
     start_up.prepare(later + timedelta(hours=1))
     assert Batch.objects.unsettled().filter(newest_at=later).exists()
 
