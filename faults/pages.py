@@ -65,11 +65,16 @@ class Pages:
     def p95(self, since: float = 0.0) -> float | None:
         """Return the 95th percentile in ms of the pages shown since; None for none."""
         found = [ms for at, ms, status in self.taken if at >= since and status == 200]
-        if len(found) < 2:
-            return found[0] if found else None
-        return statistics.quantiles(found, n=20)[-1]
+        return percentile(found) if found else None
 
     def odd(self, since: float = 0.0) -> dict[int, int]:
         """Return how often which status came that was neither a page nor silence."""
         found = [status for at, _, status in self.taken if at >= since]
         return {one: found.count(one) for one in set(found) - {0, 200}}
+
+
+def percentile(values: list[float], percent: int = 95) -> float:
+    """Return a percentile of at least one value."""
+    if len(values) < 2:
+        return values[0]
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from faults.cases import RABBITMQ, SQLITE
+from faults.cases import RABBITMQ, REDIS, SQLITE
 from faults.rows import Row
 from tests.e2e.console import free_ports
 
@@ -55,7 +55,9 @@ class Places:
             if database:
                 self._create(database, TEMPLATE)
             environment = self._environment(folder, database)
-        environment["NMS_FAULTS_ON"] = on
+        brokers = {REDIS: "redis://127.0.0.1:{}/0", RABBITMQ: "amqp://127.0.0.1:{}//"}
+        if on in brokers:
+            environment["NMS_BROKER_URL"] = brokers[on].format(*free_ports(1))
         return environment
 
     def end(self) -> None:

@@ -172,11 +172,18 @@ class Scene:
         self.peak_mb = 0.0
         return self.mark
 
-    def row(self, case: str, note: str = "", *, discarded: int = 0) -> Row:
+    def seal(self) -> None:
+        """Seal what waits into a batch."""
+        delivery.seal(self.clock())
+
+    def row(
+        self, case: str, note: str = "", *, discarded: int = 0, unsure: bool = False
+    ) -> Row:
         """Return what became of everything since ``begin``, and begin anew.
 
         Args:
             discarded: So many events may have been discarded by the rules.
+            unsure: Answers may have come that nobody was allowed to settle.
         """
         before, stats = self.mark, dict[str, Any](self.box.store.stats())
         effects = stats["records_unique"] + self.elsewhere
@@ -194,17 +201,17 @@ class Scene:
             p95_ms=self.pages.p95(before.at) if self.pages else None,
             note=note,
         )
-        row.wrong += self._wrong(dead, effects)
+        row.wrong += self._wrong(dead, None if unsure else effects)
         self.begin()
         return row
 
-    def _wrong(self, dead: int, effects: int) -> list[str]:
+    def _wrong(self, dead: int, effects: int | None) -> list[str]:
         found = []
         if left := self.waiting():
             found.append(f"{left} still wait")
         if dead:
             found.append(f"{dead} dead")
-        if (told := accepted()) != effects:
+        if effects is not None and (told := accepted()) != effects:
             found.append(f"{told} counted as accepted, {effects} arrived")
         if self.pages and (odd := self.pages.odd(self.mark.at)):
             found.append(f"pages answered {odd}")

@@ -24,21 +24,27 @@ class Case:
         module: In ``faults.cases``; its function ``run`` yields rows.
         on: The profiles it is run on.
         short: Those of them in the short form.
-        waits: It sleeps most of the time, so it runs beside the others.
+        lane: Which others it waits for; those of another one run beside it.
     """
 
     name: str
     module: str
     on: tuple[str, ...] = BOTH
     short: tuple[str, ...] = ()
-    waits: bool = False
+    lane: str = "usual"
 
 
 CASES = (
-    Case("slow", "slow_answers", short=(), waits=True),
+    Case("slow", "slow_answers", lane="slow"),
+    Case("storm", "storm", on=ALL, lane="storm"),
     Case("receiver", "answers", short=(SQLITE,)),
     Case("tls", "certificates", short=(SQLITE,)),
     Case("kill", "kills", short=BOTH),
+    Case("usage", "usage_reports", short=(POSTGRESQL,)),
+    Case("choice", "choice", short=(SQLITE,)),
+    Case("clock", "clocks", short=(SQLITE,)),
+    Case("disk", "disk", on=(SQLITE,)),
+    Case("accounting", "accounting", short=(POSTGRESQL,)),
 )
 
 
