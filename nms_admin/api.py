@@ -17,6 +17,7 @@ from common.api import Refused, api_needs
 from common.roles import Role
 from licensing.api import router as words_router
 from nms_admin.basic import Basic, TooManyTries
+from nms_admin.health_page import router as health_router
 from nms_admin.license_api import router as license_router
 from nms_admin.metrics import router as metrics_router
 from usage.api import router as usage_router
@@ -45,6 +46,7 @@ api.add_router("", analytics_router)
 api.add_router("", report_router)
 api.add_router("", usage_router)
 api.add_router("", metrics_router)
+api.add_router("", health_router)
 
 
 @api.get("/userinfo")

@@ -30,6 +30,7 @@ NAVIGATION = {
     ],
     "Operate": [
         ("Audit log", "ui-audit", "history"),
+        ("System health", "ui-health", "heartbeat"),
     ],
 }
 

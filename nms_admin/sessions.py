@@ -19,7 +19,7 @@ from common.access import client_address
 from nms_admin.models import Session, User
 
 # What a page asks by itself, without anybody at the keyboard.
-BACKGROUND_ROUTES = {"interaction-data-permission"}
+BACKGROUND_ROUTES = {"health-rows", "interaction-data-permission"}
 SEEN_EVERY = timedelta(minutes=1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from nms_admin import views
+from nms_admin import health_page, views
 from nms_admin.api import api
 from nms_admin.help import help_page
 
@@ -22,6 +22,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("nms_admin.license_urls")),
     path("", include("nms_admin.connectivity_urls")),
     path("", include("nms_admin.audit_urls")),
+    path("ui/health", health_page.page, name="ui-health"),
+    path("ui/health/rows", health_page.again, name="health-rows"),
+    path("api/readiness", health_page.readiness, name="readiness"),
     path("api/liveness/<str:name>", views.liveness, name="liveness"),
     path("api/platform/v1/", api.urls),
     path("api/<path:rest>", views.no_such_call, name="no-such-call"),

@@ -45,6 +45,7 @@ PAGES = {
     "users": "/ui/settings/users",
     "user-add": "/ui/settings/users/add",
     "audit": "/ui/audit",
+    "health": "/ui/health",
     "profile": "/ui/profile",
     "help": "/ui/help",
     "api": "/ui/docs",

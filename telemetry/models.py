@@ -25,6 +25,7 @@ class ProcessRun(models.Model):
     host = models.CharField(max_length=255)
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
+    worked_at = models.DateTimeField(null=True)  # when it last did what it is for
     stopped_at = models.DateTimeField(null=True)
     unclean = models.BooleanField(default=False)
 

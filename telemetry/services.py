@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +24,7 @@ from licensing import connection
 from licensing import services as licensing
 from telemetry import catalog, delivery, document, outbox, states
 from telemetry.document import Fact
-from telemetry.models import Batch, Event, Installation
+from telemetry.models import Batch, Event, Installation, ProcessRun
 
 log = structlog.get_logger(__name__)
 
@@ -104,6 +105,12 @@ def waiting(
         batches=batches["n"],
         since=min(moments, default=None),
     )
+
+
+def worked(name: str, now: datetime) -> None:
+    """Note that a process did what it is for, here: a heartbeat alone does not say so."""
+    runs = ProcessRun.objects.filter(name=name, host=socket.gethostname())
+    runs.filter(stopped_at=None).update(worked_at=now)
 
 
 def sealed_until() -> datetime | None:

@@ -6,12 +6,13 @@ from celery import shared_task
 from django.utils import timezone
 
 from common import tasks
-from telemetry import delivery, outbox
+from telemetry import delivery, outbox, services
 
 
 @shared_task(name="telemetry.tasks.deliver_due")
 def deliver_due() -> int:
     """Send what is due; return how many events were acknowledged."""
+    services.worked("integrations", timezone.now())
     return delivery.deliver(timezone.now)
 
 

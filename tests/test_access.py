@@ -38,6 +38,7 @@ PAGES = {
     "logout": (PUBLIC, "POST"),
     "welcome": (PUBLIC, "GET POST"),
     "liveness": (PUBLIC, "GET"),
+    "readiness": (PUBLIC, "GET"),
     "nginx-usage": (PUBLIC, "GET POST"),  # who may: tests/usage/test_intake.py
     "no-such-call": (PUBLIC, "GET POST PUT PATCH DELETE"),  # always 404
     "privacy": (PUBLIC, "GET"),
@@ -66,6 +67,8 @@ PAGES = {
     "interaction-data-choice": (ADMINISTRATOR, "POST"),
     "interaction-data-opt-out": (ADMINISTRATOR, "GET POST"),
     "interaction-data-acknowledgement": (ADMINISTRATOR, "POST"),
+    "ui-health": (VIEWER, "GET"),
+    "health-rows": (VIEWER, "GET"),
     "ui-audit": (VIEWER, "GET"),
     "ui-audit-record": (VIEWER, "GET"),
     "audit-check": (OPERATOR, "POST"),
@@ -120,6 +123,7 @@ API = {
     "DELETE /license": ADMINISTRATOR,
     "GET /license/status": VIEWER,
     "GET /metrics": VIEWER,
+    "GET /health": VIEWER,
     "GET /modules/versions": VIEWER,
     "GET /modules/licensed": VIEWER,
     "GET /report/device_mode": VIEWER,

@@ -221,6 +221,7 @@ PAGES = [
     "/ui/nginx-usage",
     "/ui/settings/connectivity",
     "/ui/audit",
+    "/ui/health",
     "/ui/settings/telemetry",
     "/ui/settings/web-analytics",
     "/ui/settings/connectivity",

@@ -1,0 +1,245 @@
+"""How the installation is: one row for everything it needs, the worst first.
+
+Read from the database, this host's clock and its disk; the vendor is not asked. Every
+row that is not in order says what to do about it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Max
+
+from audit import checking
+from egress import destinations, gate
+from egress.models import Attempt
+from licensing import keys
+from licensing import services as licensing
+from nms_admin import attention, health_processes, notices
+from nms_admin.health_queue import Queue, queues
+from telemetry.models import Batch, ProcessRun
+from usage import ledger
+
+ORDER = ("bad", "warn", "held", "ok")
+WORDS = {"bad": "Down", "warn": "Degraded", "held": "Waits", "ok": "OK"}
+LITTLE, SCARCE = 200 * 1024**2, 1024**3  # bytes free: then nothing, or not much, fits
+SLOW = 0.25  # seconds that the smallest question to the database may take
+RAN_BACK = timedelta(minutes=2)
+OLD = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing the installation needs: ``kind`` is bad, warn, held or ok.
+
+    ``todo`` is empty when nothing is to be done; ``since`` None when it is not known.
+    """
+
+    area: str
+    name: str
+    kind: str
+    sentence: str
+    todo: str = ""
+    since: datetime | None = None
+    word: str = field(default="")
+
+    @property
+    def label(self) -> str:
+        """Return the state in a word."""
+        return self.word or WORDS[self.kind]
+
+
+def rows(now: datetime, standing: licensing.Standing | None = None) -> list[Row]:
+    """Return every row, the gravest first; rows as grave stay in the order below."""
+    found = [
+        *database(),
+        *_disk(),
+        *_clock(now),
+        *processes(now),
+        *_queues(now),
+        *_hosts(now),
+        *_receipts(now),
+        *_license(standing or licensing.standing(now), now),
+        *_chain(),
+    ]
+    return sorted(found, key=lambda row: ORDER.index(row.kind))
+
+
+def overall(found: list[Row]) -> str:
+    """Return the gravest kind there is; what only waits is in order."""
+    kinds = {row.kind for row in found}
+    return next((kind for kind in ("bad", "warn") if kind in kinds), "ok")
+
+
+def database() -> Iterator[Row]:
+    """Yield whether the database answers, and how fast.
+
+    Raises:
+        django.db.Error: It does not.
+    """
+    begin = time.perf_counter()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.fetchone()
+    took = time.perf_counter() - begin
+    sentence = f"{connection.display_name} answers in {took * 1000:.0f} ms."
+    if took < SLOW:
+        yield Row("Server", "Database", "ok", sentence)
+        return
+    todo = "Look at the load of the database server, and at its disk."
+    yield Row("Server", "Database", "warn", sentence, todo)
+
+
+def _disk() -> Iterator[Row]:
+    try:
+        room = shutil.disk_usage(settings.NMS_DATA_DIR)
+    except OSError as error:
+        sentence = f"The data folder cannot be read: {error.strerror}."
+        todo = "Mount it again, or correct NMS_DATA_DIR."
+        yield Row("Server", "Disk", "bad", sentence, todo)
+        return
+    free = f"{room.free / 1024**3:.1f} GB of {room.total / 1024**3:.0f} GB are free"
+    sentence = f"{free} where the data folder is."
+    todo = "Make room on this disk; what is waiting is kept until then."
+    if room.free < LITTLE:
+        sentence += " Soon nothing can be recorded any more."
+        yield Row("Server", "Disk", "bad", sentence, todo, word="Full")
+    elif room.free < SCARCE:
+        yield Row("Server", "Disk", "warn", sentence, todo, word="Scarce")
+    else:
+        yield Row("Server", "Disk", "ok", sentence)
+
+
+def _clock(now: datetime) -> Iterator[Row]:
+    """Compare the clock with what was written here before: it may only be later."""
+    newest = [
+        ProcessRun.objects.aggregate(at=Max("seen_at"))["at"],
+        Attempt.objects.aggregate(at=Max("started_at"))["at"],
+    ]
+    last = max((at for at in newest if at), default=None)
+    if last and last - now > RAN_BACK:
+        sentence = f"It is {_length(last - now)} behind what was written here before."
+        todo = "Set the clock of this server, and keep it with NTP (chrony)."
+        yield Row("Server", "Clock", "bad", sentence, todo, last, word="Wrong")
+        return
+    sentence = f"{now.astimezone(UTC):%H:%M} UTC, and never behind what was written."
+    yield Row("Server", "Clock", "ok", sentence)
+
+
+def processes(now: datetime) -> Iterator[Row]:
+    """Yield the named processes, each on every host where it runs."""
+    for one in health_processes.lines(now):
+        yield Row("Processes", one.name, one.kind, one.sentence, one.todo, one.since)
+
+
+def _queues(now: datetime) -> Iterator[Row]:
+    for queue in queues():
+        yield _queue(queue, now)
+
+
+def _queue(queue: Queue, now: datetime) -> Row:
+    total = sum(queue.waiting.values())
+    name, refused = queue.label, queue.refused
+    if refused:
+        sentence = f"{refused:,} refused for good, {total:,} waiting."
+        todo = f"Open {queue.page} and look at the answer."
+        return Row("Delivery", name, "bad", sentence, todo, word="Refused")
+    if not total:
+        return Row("Delivery", name, "ok", "Nothing is waiting.", word="Empty")
+    parts = [f"{n:,} {state}" for state, n in queue.waiting.items() if n]
+    sentence = f"{', '.join(parts)}."
+    if queue.held:
+        todo = "Nothing goes out until the license or the operation mode allows it."
+        return Row("Delivery", name, "held", sentence, todo, queue.oldest, "Held")
+    if queue.oldest and now - queue.oldest > OLD:
+        todo = "The rows about processes and hosts here say why; nothing is lost."
+        return Row("Delivery", name, "warn", sentence, todo, queue.oldest, "Late")
+    return Row("Delivery", name, "ok", sentence, "", queue.oldest, "Going")
+
+
+def _hosts(now: datetime) -> Iterator[Row]:
+    """Yield one row per host that is called: its gate, and how the last try ended."""
+    by_host: dict[str, list[str]] = {}
+    for one in destinations.configured():
+        by_host.setdefault(one.host, []).append(one.name)
+    for host, names in by_host.items():
+        last = Attempt.objects.filter(host=host).exclude(outcome="")
+        tried = last.order_by("-started_at").first()
+        paused = next((p for p in map(gate.paused, names) if p), None)
+        closed = gate.state(host)
+        if paused:
+            sentence = f"It refused the license ({paused.status}). Nothing is lost."
+            todo = "Add the current license under Settings > License."
+            yield Row(
+                "Delivery", host, "bad", sentence, todo, paused.paused_at, "Paused"
+            )
+        elif closed:
+            until = closed.closed_until or now
+            times = f"{closed.failures} time{'s' if closed.failures > 1 else ''}"
+            sentence = (
+                f"{closed.sentence} Failed {times}; tried again from"
+                f" {until.astimezone(UTC):%d %b %H:%M} UTC. Nothing is lost."
+            )
+            todo = "Run the checks under Settings > Connectivity."
+            since = tried.started_at if tried else None
+            yield Row("Delivery", host, "warn", sentence, todo, since, "No answer")
+        elif tried is None:
+            yield Row("Delivery", host, "ok", "Not called yet.", word="Open")
+        else:
+            said = f"The last call: {tried.get_outcome_display().lower()}."
+            yield Row("Delivery", host, "ok", said, "", tried.started_at, "Open")
+
+
+def _receipts(now: datetime) -> Iterator[Row]:
+    accepted = Attempt.objects.filter(outcome=Attempt.Outcome.ACCEPTED)
+    lately = accepted.filter(started_at__gt=now - timedelta(days=1)).count()
+    last = Batch.objects.aggregate(at=Max("acknowledged_at"))["at"]
+    if last is None:
+        sentence = "No batch of events was accepted yet."
+    else:
+        sentence = f"{lately:,} calls were accepted in the last 24 hours."
+    yield Row("Delivery", "Receipts", "ok", sentence, "", last)
+
+
+def _license(standing: licensing.Standing, now: datetime) -> Iterator[Row]:
+    story = attention.license_story(standing, keys.held(), now)
+    shown = attention.license_stat(standing)
+    todo = "Open Settings > License."
+    if standing.license is None:
+        sentence = "None yet; events are held on this server."
+        yield Row("License", "License", "held", sentence, todo, word="None")
+    elif story and story.kind in ("bad", "warn"):
+        yield Row("License", "License", story.kind, f"{story.title}.", todo)
+    else:
+        sentence = f"{shown['value']}: {shown['note']}."
+        yield Row("License", "License", "ok", sentence)
+    due = ledger.report_by(ledger.last_accepted(), standing)
+    said = notices.report_notice(due, now, by_hand=not standing.connected)
+    if said and said.kind in ("bad", "warn"):
+        yield Row("License", "Usage report", said.kind, f"{said.title}.", said.body)
+    else:
+        day = f"Wanted by {due.day} {due:%b %Y}." if due else "None is due."
+        yield Row("License", "Usage report", "ok", day)
+
+
+def _chain() -> Iterator[Row]:
+    broken = checking.state().broken_at
+    if broken is None:
+        yield Row("Server", "Audit chain", "ok", "Unbroken as far as it was checked.")
+        return
+    sentence = f"It is broken at record {broken}."
+    todo = "Keep a copy of the database as it is, then open Audit log."
+    yield Row("Server", "Audit chain", "bad", sentence, todo, word="Broken")
+
+
+def _length(span: timedelta) -> str:
+    hours = span.total_seconds() / 3600
+    if hours >= 48:
+        return f"{hours / 24:.0f} days"
+    return f"{hours:.0f} hours" if hours >= 2 else f"{hours * 60:.0f} minutes"

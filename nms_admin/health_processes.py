@@ -1,0 +1,80 @@
+"""How each named process is, on every host where it was seen lately."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from nms_admin.attention import ALIVE_FOR, NEEDED
+from nms_admin.processes import all_processes
+from telemetry.models import ProcessRun
+
+LATELY = timedelta(days=1)
+IDLE = timedelta(minutes=3)  # the worker is asked for a delivery every 15 seconds
+WORKS = "integrations"  # whose work is noted, not only its heartbeat
+
+
+@dataclass(frozen=True)
+class Line:
+    """One process on one host; ``kind`` is bad, warn or ok."""
+
+    name: str
+    host: str
+    kind: str
+    sentence: str
+    todo: str = ""
+    since: datetime | None = None
+
+
+def lines(now: datetime) -> Iterator[Line]:
+    """Yield a line per process and host, also for one that never ran."""
+    runs = newest(now)
+    for process in all_processes():
+        if not process.reported:
+            continue
+        mine = [run for run in runs if run.name == process.name]
+        if not mine:
+            grave = "bad" if process.name in NEEDED else "warn"
+            todo = _start(process.name)
+            sentence = "Not seen in the last day."
+            yield Line(process.name, "", grave, sentence, todo)
+        somewhere = any(_alive(run, now) for run in mine)
+        for run in mine:
+            yield _line(run, now, somewhere=somewhere)
+
+
+def newest(now: datetime) -> list[ProcessRun]:
+    """Return the newest run of each process and host, of those seen in the last day."""
+    seen = ProcessRun.objects.filter(seen_at__gt=now - LATELY).order_by(
+        "started_at", "pk"
+    )
+    last = {(run.name, run.host): run for run in seen}
+    return sorted(last.values(), key=lambda run: (run.name, run.host))
+
+
+def _line(run: ProcessRun, now: datetime, *, somewhere: bool) -> Line:
+    grave = "bad" if run.name in NEEDED and not somewhere else "warn"
+    todo = _start(run.name)
+    if run.stopped_at:
+        how = "without saying so" if run.unclean else "in order"
+        sentence = f"Stopped {how} on {run.host}."
+        return Line(run.name, run.host, grave, sentence, todo, run.stopped_at)
+    if not _alive(run, now):
+        sentence = f"No heartbeat from {run.host} for more than 3 minutes."
+        return Line(run.name, run.host, grave, sentence, todo, run.seen_at)
+    worked = run.worked_at or run.started_at
+    if run.name == WORKS and now - worked > IDLE:
+        sentence = f"Alive on {run.host}, but it was given nothing to do, or hangs."
+        todo = "Look at the scheduler and the broker, then start integrations again."
+        return Line(run.name, run.host, "warn", sentence, todo, worked)
+    does = "Alive and working" if run.name == WORKS else "Alive"
+    return Line(run.name, run.host, "ok", f"{does} on {run.host}.", "", run.seen_at)
+
+
+def _alive(run: ProcessRun, now: datetime) -> bool:
+    return run.stopped_at is None and run.seen_at > now - ALIVE_FOR
+
+
+def _start(name: str) -> str:
+    return f"Start {name} (docs/operations.md says how), or look at its log."

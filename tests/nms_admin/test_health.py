@@ -1,0 +1,159 @@
+"""System health says the truth in every state, and readiness asks the database only."""
+
+from __future__ import annotations
+
+import base64
+from collections import namedtuple
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.db import OperationalError, connection
+from django.test import Client
+
+from egress.models import Attempt, Gate, Pause
+from nms_admin import health
+from telemetry import processes, tasks
+from telemetry.models import ProcessRun
+from tests import make
+from tests.conftest import PASSWORD
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("finished")]
+HOST = "localhost:8001"
+Room = namedtuple("Room", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def running(now):
+    with time_machine.travel(now, tick=False):
+        for name in ("core", "integrations", "scheduler", "dpm"):
+            processes.started(name, now)
+        make.license(now)
+        yield
+
+
+def row(name: str, now) -> health.Row:
+    return next(one for one in health.rows(now) if one.name == name)
+
+
+def wrong(now) -> list[tuple[str, str]]:
+    found = health.rows(now)
+    return [(one.name, one.kind) for one in found if one.kind in ("bad", "warn")]
+
+
+def test_a_fresh_installation_that_runs_has_nothing_wrong(now) -> None:
+    assert wrong(now) == []
+    assert health.overall(health.rows(now)) == "ok"
+
+
+def test_a_silent_scheduler_stands_first_and_says_what_to_do(now) -> None:
+    old = now - timedelta(minutes=4)
+    ProcessRun.objects.filter(name="scheduler").update(seen_at=old)
+    first = health.rows(now)[0]
+    assert (first.name, first.kind, first.since) == ("scheduler", "bad", old)
+    assert "Start scheduler" in first.todo
+
+
+def test_one_silent_host_of_two_is_a_warning_only(now) -> None:
+    ProcessRun.objects.create(
+        name="integrations",
+        host="other",
+        started_at=now,
+        seen_at=now - timedelta(minutes=4),
+    )
+    assert wrong(now) == [("integrations", "warn")]
+
+
+def test_a_worker_that_lives_but_does_nothing_is_told_from_one_that_works(now) -> None:
+    early = now - timedelta(minutes=10)
+    ProcessRun.objects.filter(name="integrations").update(started_at=early)
+    assert row("integrations", now).kind == "warn"
+    tasks.deliver_due()
+    assert row("integrations", now).sentence.startswith("Alive and working")
+
+
+def test_a_vendor_outage_degrades_and_never_touches_readiness(now) -> None:
+    Gate.objects.create(
+        host=HOST,
+        failures=3,
+        closed_until=now + timedelta(minutes=8),
+        cause="refused",
+        sentence="It refused the connection.",
+    )
+    found = row(HOST, now)
+    assert (found.kind, found.label) == ("warn", "No answer")
+    assert "Failed 3 times; tried again from" in found.sentence
+    assert Client().get("/api/readiness").status_code == 200
+
+
+def test_a_refused_license_is_worse_than_no_answer(now) -> None:
+    Pause.objects.create(destination="telemetry", paused_at=now, status=401)
+    assert (row(HOST, now).kind, row(HOST, now).label) == ("bad", "Paused")
+
+
+@pytest.mark.parametrize(
+    ("free", "kind"), [(100 * 1024**2, "bad"), (900 * 1024**2, "warn"), (2**34, "ok")]
+)
+def test_little_room_on_the_disk_is_said_in_time(now, monkeypatch, free, kind) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: Room(2**36, 0, free))
+    assert row("Disk", now).kind == kind
+
+
+def test_a_clock_that_ran_back_is_found_by_what_was_written(now) -> None:
+    assert row("Clock", now - timedelta(minutes=1)).kind == "ok"
+    found = row("Clock", now - timedelta(days=400))
+    assert (found.kind, found.sentence[:18]) == ("bad", "It is 400 days beh")
+
+
+def test_the_last_call_to_a_host_is_shown(now) -> None:
+    Attempt.objects.create(
+        kind="batch",
+        item="1",
+        destination="telemetry",
+        host=HOST,
+        size=0,
+        choice=0,
+        started_at=now,
+        outcome="accepted",
+    )
+    assert row(HOST, now).sentence == "The last call: accepted."
+
+
+def test_the_page_shows_it_and_a_paused_one_does_not_ask_again(signed_in, vera) -> None:
+    client = signed_in(vera)
+    assert 'hx-trigger="every 15s"' in client.get("/ui/health").content.decode()
+    assert "every 15s" not in client.get("/ui/health?paused").content.decode()
+
+
+def test_the_api_says_the_same_as_the_page(vera, now) -> None:
+    Pause.objects.create(destination="telemetry", paused_at=now, status=401)
+    pair = base64.b64encode(f"vera:{PASSWORD}".encode()).decode()
+    header = {"authorization": f"Basic {pair}"}
+    answer = Client().get("/api/platform/v1/health", headers=header).json()
+    assert answer["status"] == "down"
+    assert answer["checks"][0] | {"since": ""} == {
+        "area": "Delivery",
+        "name": HOST,
+        "status": "down",
+        "state": "Paused",
+        "sentence": "It refused the license (401). Nothing is lost.",
+        "todo": "Add the current license under Settings > License.",
+        "since": "",
+    }
+
+
+def test_liveness_of_the_console_asks_no_database(
+    django_assert_num_queries,
+) -> None:
+    with django_assert_num_queries(0):
+        assert Client().get("/api/liveness/core").status_code == 200
+
+
+def test_readiness_fails_when_the_database_does(monkeypatch) -> None:
+    def away() -> None:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(connection, "cursor", away)
+    answer = Client().get("/api/readiness")
+    assert answer.status_code == 503
+    assert answer.json()["database"] == "away"
