@@ -39,7 +39,7 @@ def lines(now: datetime) -> Iterator[Line]:
             todo = _start(process.name)
             sentence = "Not seen in the last day."
             yield Line(process.name, "", grave, sentence, todo)
-        somewhere = any(_alive(run, now) for run in mine)
+        somewhere = any(alive(run, now) for run in mine)
         for run in mine:
             yield _line(run, now, somewhere=somewhere)
 
@@ -60,7 +60,7 @@ def _line(run: ProcessRun, now: datetime, *, somewhere: bool) -> Line:
         how = "without saying so" if run.unclean else "in order"
         sentence = f"Stopped {how} on {run.host}."
         return Line(run.name, run.host, grave, sentence, todo, run.stopped_at)
-    if not _alive(run, now):
+    if not alive(run, now):
         sentence = f"No heartbeat from {run.host} for more than 3 minutes."
         return Line(run.name, run.host, grave, sentence, todo, run.seen_at)
     worked = run.worked_at or run.started_at
@@ -72,7 +72,8 @@ def _line(run: ProcessRun, now: datetime, *, somewhere: bool) -> Line:
     return Line(run.name, run.host, "ok", f"{does} on {run.host}.", "", run.seen_at)
 
 
-def _alive(run: ProcessRun, now: datetime) -> bool:
+def alive(run: ProcessRun, now: datetime) -> bool:
+    """Return whether a run goes on: it was seen in the last three minutes."""
     return run.stopped_at is None and run.seen_at > now - ALIVE_FOR
 
 

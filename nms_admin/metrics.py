@@ -21,6 +21,7 @@ from common.roles import Role
 from licensing import services as licensing
 from licensing.services import Standing
 from licensing.states import PHASES
+from nms_admin import health_metrics
 from usage import ledger
 from usage.listing import limits
 from usage.services import in_use
@@ -129,8 +130,20 @@ def _connection(_standing: Standing, _now: datetime) -> Iterator[Metric]:
     )
 
 
+def _delivery(_standing: Standing, now: datetime) -> Iterator[Metric]:
+    yield from health_metrics.queue_metrics(now)
+    yield from health_metrics.delivery_metrics(now)
+    yield from health_metrics.process_metrics(now)
+
+
 # What there is to watch; another source goes here.
-SOURCES: tuple[Source, ...] = (_license, _reports, _entitlements, _connection)
+SOURCES: tuple[Source, ...] = (
+    _license,
+    _reports,
+    _entitlements,
+    _connection,
+    _delivery,
+)
 
 
 def _moment(name: str, text: str, at: datetime | None) -> Iterator[Metric]:
