@@ -9,6 +9,8 @@ from celery import current_app
 from django.db import DatabaseError
 from kombu.exceptions import OperationalError
 
+from common import repeats
+
 log = structlog.get_logger(__name__)
 
 
@@ -26,8 +28,11 @@ def nudge(task: str, *arguments: Any) -> bool:
                 task, arguments, connection=connection, retry=False, expires=14
             )
     except (OperationalError, OSError) as error:
-        log.warning("broker.unreachable", error=type(error).__name__)
+        if times := repeats.again("broker"):
+            log.warning("broker.unreachable", error=type(error).__name__, times=times)
         return False
+    if failed := repeats.over("broker"):
+        log.info("broker.answers_again", failed=failed)
     return True
 
 

@@ -11,12 +11,15 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from django.db.models import F, Q, QuerySet
 
+from common import repeats
 from egress import backoff
 from egress.errors import TransientError
 from egress.models import Attempt, Gate, Pause, over
 
+log = structlog.get_logger(__name__)
 PROBE_LEASE = timedelta(seconds=40)
 LONGEST_TRY = timedelta(seconds=90)  # the longest deadline, and some to write it down
 
@@ -49,14 +52,19 @@ def enter(host: str, now: datetime, lease: timedelta = PROBE_LEASE) -> Pass | No
 
 def succeeded(ticket: Pass) -> None:
     """Open the gate: the host answered as it should."""
-    if ticket.failures:
-        Gate.objects.filter(pk=ticket.host).update(
-            failures=0, closed_until=None, cause="", sentence="", probe=None
-        )
+    if not ticket.failures:
+        return
+    opened = Gate.objects.filter(pk=ticket.host, failures__gt=0).update(
+        failures=0, closed_until=None, cause="", sentence="", probe=None
+    )
+    if opened:
+        log.info("host.answers_again", host=ticket.host, failed=ticket.failures)
 
 
 def failed(ticket: Pass, error: TransientError, now: datetime) -> datetime:
     """Close the gate for longer, once for calls that ran at the same time.
+
+    The first failure is logged, then those in a row that double, and each new cause.
 
     Returns:
         Until when it is closed.
@@ -64,14 +72,24 @@ def failed(ticket: Pass, error: TransientError, now: datetime) -> datetime:
     until = now + max(
         backoff.wait(ticket.failures + 1), error.retry_after or timedelta()
     )
-    Gate.objects.get_or_create(pk=ticket.host)
-    Gate.objects.filter(pk=ticket.host, failures=ticket.failures).update(
+    before = Gate.objects.get_or_create(pk=ticket.host)[0].cause
+    mine = Gate.objects.filter(pk=ticket.host, failures=ticket.failures).update(
         failures=F("failures") + 1,
         closed_until=until,
         cause=error.code,
         sentence=error.sentence[:300],
         probe=None,
     )
+    number = ticket.failures + 1
+    if mine and (before != error.code or repeats.worth_a_line(number)):
+        log.warning(
+            "host.fails",
+            host=ticket.host,
+            cause=error.code,
+            sentence=error.sentence,
+            in_a_row=number,
+            again_at=until.isoformat(timespec="seconds"),
+        )
     return closed_until(ticket.host) or until
 
 

@@ -255,6 +255,8 @@ def _close(
         cause=error.code if error else "",
         sentence=error.sentence[:300] if error else "",
     )
+    if outcome in (Attempt.Outcome.FAILED, Attempt.Outcome.UNKNOWN):
+        return  # the gate sums failures up
     log.info(
         "attempt.ended",
         kind=attempt.kind,

@@ -14,6 +14,8 @@ from celery import signals
 from django.db import Error, close_old_connections, connection
 from django.utils import timezone
 
+from common import repeats
+
 HEARTBEAT_SECONDS = 60
 log = structlog.get_logger(__name__)
 
@@ -70,7 +72,10 @@ def beat() -> None:
             _record_start(now)
         _life.watched = processes.end_lost(_life.watched)
     except Error as error:
-        log.warning("process.heartbeat_not_recorded", error=str(error))
+        if times := repeats.again("heartbeat"):
+            log.warning("process.heartbeat_not_recorded", error=str(error), times=times)
+    else:
+        repeats.over("heartbeat")
     finally:
         connection.close()
 
