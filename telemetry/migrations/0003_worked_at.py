@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("telemetry", "0001_initial"),
+        ("telemetry", "0002_sealed"),
     ]
 
     operations = [
