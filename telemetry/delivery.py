@@ -158,7 +158,8 @@ def _take(now: datetime, terms: licensing.Terms, size: int) -> list[Fact]:
             return []
         stuck = Event.objects.filter(pk__in=first)
         outbox.discard_old(stuck, now, terms)
-        outbox.discard_events(stuck, "not in the catalogue")
+        unknown = stuck.exclude(data_point__in=list(catalog.BY_NAME))
+        outbox.discard_events(unknown, "not in the catalogue")
 
 
 def _delete(numbers: Sequence[int]) -> None:

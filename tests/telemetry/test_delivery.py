@@ -7,6 +7,7 @@ import json
 import threading
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -321,6 +322,23 @@ def test_an_event_between_the_others_that_may_not_go_is_not_lost(
     assert batch
     assert batch.event_count == 2
     assert [event.data_point for event in Event.objects.all()] == ["of_the_future"]
+
+
+def test_an_event_recorded_right_after_the_look_for_some_is_sealed(
+    licensed, clock, monkeypatch
+) -> None:
+    look = delivery.sealable
+    signed_in: list[None] = []
+
+    def and_then_somebody_signs_in(*args: Any) -> list[Any]:
+        rows = look(*args)
+        if not rows and not signed_in:
+            signed_in.append(record(1, clock.now))
+        return rows
+
+    monkeypatch.setattr(delivery, "sealable", and_then_somebody_signs_in)
+    assert delivery.seal(clock.now).event_count == 1
+    assert discarded() == {}
 
 
 @pytest.mark.django_db(transaction=True)
