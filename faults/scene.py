@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -201,9 +203,29 @@ class Scene:
             p95_ms=self.pages.p95(before.at) if self.pages else None,
             note=note,
         )
+        if row.lost:
+            row.wrong.append(self.missing())
         row.wrong += self._wrong(dead, None if unsure else effects)
         self.begin()
         return row
+
+    def missing(self) -> str:
+        """Say which captured events never came to the receiver, and what was discarded."""
+        came = {
+            record["id"]
+            for arrival in self.arrivals()
+            for record in json.loads(arrival.body or b"{}").get("telemetryRecords", [])
+        }
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT uid, point FROM fault_fact")
+                facts = {str(uuid.UUID(str(uid))): point for uid, point in cursor}
+            gone = DailyCount.objects.filter(outcome=DailyCount.Outcome.DISCARDED)
+            reasons = list(gone.values_list("data_point", "reason", "count"))
+        finally:
+            connections.close_all()
+        never = [f"{facts[uid]} {uid}" for uid in facts.keys() - came]
+        return f"never came: {never or 'none'}; discarded: {reasons or 'none'}"
 
     def _wrong(self, dead: int, effects: int | None) -> list[str]:
         found = []

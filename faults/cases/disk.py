@@ -17,7 +17,7 @@ from faults.driving import Child
 from faults.rows import Row
 from faults.scene import Scene
 
-SIZE = "24m"
+SIZE = "64m"
 
 
 def run(scene: Scene) -> Iterator[Row]:
@@ -71,13 +71,12 @@ def _full(scene: Scene, small: Path, times: int) -> Row:
 
 def _fill(ballast: Path, room: int) -> None:
     """Leave so many bytes."""
-    with ballast.open("wb") as file:
-        try:
+    try:
+        with ballast.open("wb", buffering=0) as file:
             while True:
                 file.write(bytes(65_536))
-                file.flush()
-        except OSError:
-            pass
+    except OSError:
+        pass
     os.truncate(ballast, max(ballast.stat().st_size - room, 0))
 
 
