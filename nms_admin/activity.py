@@ -30,6 +30,7 @@ SENTENCES = {
     "setup.claimed": "{actor} began the set-up",
     "setup.finished": "{actor} finished the set-up",
     "setup.operation_mode": "{actor} set the operation mode",
+    "support.bundle_downloaded": "{actor} downloaded the support bundle",
     "telemetry.batch_discarded": "{actor} discarded a refused batch",
     "telemetry.batch_retried": "{actor} asked to send a refused batch again",
     "telemetry.held_deleted": "{actor} deleted the held events",

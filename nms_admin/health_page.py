@@ -9,14 +9,21 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 from ninja import Router
 
-from common.access import public, sign_in_required
+from common.access import (
+    administrator_required,
+    client_address,
+    may,
+    public,
+    sign_in_required,
+)
 from common.api import api_needs, compact
 from common.http import HtmxRequest
+from common.models import Via
 from common.roles import Role
-from nms_admin import health
+from nms_admin import bundle, health
 
 router = Router()
 TITLES = {
@@ -54,7 +61,26 @@ def _context(request: HtmxRequest) -> dict[str, Any]:
         "wrong": sum(row.kind in ("bad", "warn") for row in found),
         "now": now,
         "paused": "paused" in request.GET,
+        "may_take": may(request.user, Role.ADMINISTRATOR),
     }
+
+
+@administrator_required
+@require_POST
+def support_bundle(request: HtmxRequest) -> HttpResponse:
+    """Give out the support bundle; the audit log names who took it."""
+    now = timezone.now()
+    content = bundle.write(
+        now,
+        actor=request.user.get_username(),
+        via=Via.SETTINGS,
+        address=client_address(request),
+    )
+    answer = HttpResponse(content, content_type="application/zip")
+    name = bundle.name_of(now)
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    answer["Cache-Control"] = "no-store"
+    return answer
 
 
 @router.get("/health")

@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("nms_admin.connectivity_urls")),
     path("", include("nms_admin.audit_urls")),
     path("ui/health", health_page.page, name="ui-health"),
+    path("ui/health/bundle", health_page.support_bundle, name="support-bundle"),
     path("ui/health/rows", health_page.again, name="health-rows"),
     path("api/readiness", health_page.readiness, name="readiness"),
     path("api/liveness/<str:name>", views.liveness, name="liveness"),

@@ -68,6 +68,7 @@ PAGES = {
     "interaction-data-opt-out": (ADMINISTRATOR, "GET POST"),
     "interaction-data-acknowledgement": (ADMINISTRATOR, "POST"),
     "ui-health": (VIEWER, "GET"),
+    "support-bundle": (ADMINISTRATOR, "POST"),
     "health-rows": (VIEWER, "GET"),
     "ui-audit": (VIEWER, "GET"),
     "ui-audit-record": (VIEWER, "GET"),
