@@ -104,11 +104,13 @@ def _attempts() -> Iterator[dict[str, Any]]:
 
 def _settings() -> dict[str, Any]:
     """Return the settings of the product; of secrets only whether there is one."""
-    found = {}
+    found: dict[str, Any] = {}
     for name in sorted(dir(settings)):
         if not name.startswith("NMS_"):
             continue
         value = getattr(settings, name, None)
+        if value is None:
+            continue
         if MASKED.search(name):
             found[name] = "set" if value else "not set"
         elif isinstance(value, str):

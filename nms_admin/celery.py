@@ -59,6 +59,11 @@ app.conf.beat_schedule = {
         "schedule": 3600.0,
         "options": {"expires": 600},
     },
+    "prune-rest": {
+        "task": "nms_admin.prune",
+        "schedule": 3600.0,
+        "options": {"expires": 600},
+    },
     "count-usage": {
         "task": "usage.tasks.write_down",
         "schedule": 1800.0,
@@ -78,6 +83,14 @@ def obey_policy() -> None:
     from nms_admin import policy_file  # its models need the apps, loaded by then
 
     policy_file.obey(timezone.now())
+
+
+@app.task(name="nms_admin.prune")
+def prune() -> int:
+    """Delete what is past its time and deleted by no app itself."""
+    from nms_admin import retention  # its models need the apps, loaded by then
+
+    return retention.prune(timezone.now())
 
 
 @signals.worker_process_init.connect

@@ -19,6 +19,7 @@ from usage.models import Cluster, ClusterDay, Period, Rejections, Reporter
 from usage.reading import ClusterReport, Message
 
 MOST_REPORTERS = 10_000
+PRUNED = 20_000  # rows of a table in one run
 MOST_REFUSALS = 20  # of one address in one minute; more are not even counted
 
 _lock = Lock()
@@ -126,7 +127,10 @@ def count_refusal(refusal: MessageRefused, address: str, now: datetime) -> int:
 
 
 def prune(now: datetime) -> int:
-    """Delete what is older than NMS_RETENTION_DAYS; reporters and clusters stay."""
+    """Delete what is older than NMS_RETENTION_DAYS; reporters and clusters stay.
+
+    At most ``PRUNED`` rows of each table: the next run goes on.
+    """
     oldest = now - timedelta(days=settings.NMS_RETENTION_DAYS)
     day = oldest.astimezone(UTC).date()
     old = (
@@ -134,7 +138,11 @@ def prune(now: datetime) -> int:
         ClusterDay.objects.filter(day__lt=day),
         Rejections.objects.filter(day__lt=day),
     )
-    return sum(rows.delete()[0] for rows in old)
+    total = 0
+    for rows in old:
+        found = list(rows.order_by("pk").values_list("pk", flat=True)[:PRUNED])
+        total += rows.model._default_manager.filter(pk__in=found).delete()[0]
+    return total
 
 
 def _reporter(message: Message, now: datetime) -> Reporter:
