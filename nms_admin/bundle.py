@@ -74,7 +74,7 @@ def name_of(now: datetime) -> str:
 
 
 def _contents(now: datetime) -> Iterator[tuple[str, str]]:
-    yield "health.json", _json([vars(row) for row in health.rows(now)])
+    yield "health.json", _json(health.as_json(now))
     yield "metrics.txt", metrics.exposition(now).decode()
     gates = list(Gate.objects.values("host", "failures", "closed_until", "cause"))
     pauses = list(Pause.objects.values())
@@ -156,7 +156,7 @@ def _cleaner() -> Any:
     addresses: dict[str, str] = {}
 
     def address(match: re.Match[str]) -> str:
-        if match[0] in OURS:
+        if match[0] in OURS or match[0].startswith("127."):
             return match[0]
         return addresses.setdefault(match[0], f"address-{len(addresses) + 1}")
 

@@ -11,12 +11,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import Max
 
 from audit import checking
+from common import tasks
 from egress import destinations, gate
 from egress.models import Attempt
 from licensing import keys
@@ -29,6 +32,7 @@ from usage import ledger
 ORDER = ("bad", "warn", "held", "ok")
 WORDS = {"bad": "Down", "warn": "Degraded", "held": "Waits", "ok": "OK"}
 LITTLE, SCARCE = 200 * 1024**2, 1024**3  # bytes free: then nothing, or not much, fits
+ASKED_EVERY = 10  # seconds between two questions to the broker
 SLOW = 0.25  # seconds that the smallest question to the database may take
 RAN_BACK = timedelta(minutes=2)
 OLD = timedelta(hours=1)
@@ -59,6 +63,7 @@ def rows(now: datetime, standing: licensing.Standing | None = None) -> list[Row]
     """Return every row, the gravest first; rows as grave stay in the order below."""
     found = [
         *database(),
+        *_broker(),
         *_disk(),
         *_clock(now),
         *processes(now),
@@ -75,6 +80,28 @@ def overall(found: list[Row]) -> str:
     """Return the gravest kind there is; what only waits is in order."""
     kinds = {row.kind for row in found}
     return next((kind for kind in ("bad", "warn") if kind in kinds), "ok")
+
+
+def as_json(now: datetime) -> dict[str, Any]:
+    """Return the rows and the gravest state for programs; moments in ISO 8601."""
+    found = rows(now)
+    words = {"bad": "down", "warn": "degraded"}
+    return {
+        "status": words.get(overall(found), "ok"),
+        "at": now.isoformat(),
+        "checks": [
+            {
+                "area": row.area,
+                "name": row.name,
+                "status": words.get(row.kind, "ok"),
+                "state": row.label,
+                "sentence": row.sentence,
+                "todo": row.todo,
+                "since": row.since.isoformat() if row.since else None,
+            }
+            for row in found
+        ],
+    }
 
 
 def database() -> Iterator[Row]:
@@ -94,6 +121,25 @@ def database() -> Iterator[Row]:
         return
     todo = "Look at the load of the database server, and at its disk."
     yield Row("Server", "Database", "warn", sentence, todo)
+
+
+def _broker() -> Iterator[Row]:
+    """Yield whether tasks can be handed over; asked once in ten seconds a process."""
+    if settings.NMS_BROKER_URL.startswith("djangodb:"):
+        yield Row("Server", "Broker", "ok", "Built in: tasks wait in the database.")
+        return
+    answers = _broker_answers(int(time.monotonic() // ASKED_EVERY))
+    if answers:
+        yield Row("Server", "Broker", "ok", "It takes tasks.")
+        return
+    sentence = "It cannot be reached. Events are recorded and wait; nothing is lost."
+    todo = "Start it, or correct NMS_BROKER_URL; workers connect again by themselves."
+    yield Row("Server", "Broker", "bad", sentence, todo)
+
+
+@lru_cache(maxsize=1)
+def _broker_answers(_when: int) -> bool:
+    return tasks.broker_answers()
 
 
 def _disk() -> Iterator[Row]:
@@ -203,7 +249,8 @@ def _receipts(now: datetime) -> Iterator[Row]:
     if last is None:
         sentence = "No batch of events was accepted yet."
     else:
-        sentence = f"{lately:,} calls were accepted in the last 24 hours."
+        calls = "call was" if lately == 1 else "calls were"
+        sentence = f"{lately:,} {calls} accepted in the last 24 hours."
     yield Row("Delivery", "Receipts", "ok", sentence, "", last)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 from collections import namedtuple
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from django.test import Client
 
 from egress.models import Attempt, Gate, Pause
 from nms_admin import health
+from nms_admin.celery import app
 from telemetry import processes, tasks
 from telemetry.models import ProcessRun
 from tests import make
@@ -103,6 +105,28 @@ def test_a_clock_that_ran_back_is_found_by_what_was_written(now) -> None:
     assert row("Clock", now - timedelta(minutes=1)).kind == "ok"
     found = row("Clock", now - timedelta(days=400))
     assert (found.kind, found.sentence[:18]) == ("bad", "It is 400 days beh")
+
+
+def test_a_broker_that_is_away_is_said_and_never_touches_readiness(
+    now, settings, nobody_there
+) -> None:
+    assert row("Broker", now).sentence.startswith("Built in")
+    settings.NMS_BROKER_URL = nobody_there
+    health._broker_answers.cache_clear()
+    found = row("Broker", now)
+    assert (found.kind, found.todo[:8]) == ("bad", "Start it")
+    assert Client().get("/api/readiness").status_code == 200
+
+
+@pytest.fixture
+def nobody_there(monkeypatch):
+    """A broker's address where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"redis://127.0.0.1:{port}/0"
+    monkeypatch.setattr(app.conf, "broker_url", address)
+    yield address
+    health._broker_answers.cache_clear()
 
 
 def test_the_last_call_to_a_host_is_shown(now) -> None:
