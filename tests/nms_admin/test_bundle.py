@@ -22,7 +22,11 @@ from telemetry import processes
 from tests import canaries, make
 from tests.conftest import PASSWORD
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("finished")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.both_databases,
+    pytest.mark.usefixtures("finished"),
+]
 
 
 @pytest.fixture(autouse=True)

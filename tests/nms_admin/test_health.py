@@ -20,7 +20,11 @@ from telemetry.models import ProcessRun
 from tests import make
 from tests.conftest import PASSWORD
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("finished")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.both_databases,
+    pytest.mark.usefixtures("finished"),
+]
 HOST = "localhost:8001"
 Room = namedtuple("Room", "total used free")
 

@@ -17,7 +17,11 @@ from telemetry.models import Batch
 from telemetry.services import record, worked
 from tests import make
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("finished")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.both_databases,
+    pytest.mark.usefixtures("finished"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from nms_admin.models import Message, Session, Snooze
 from telemetry import processes
 from telemetry.models import ProcessRun
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 DAY = timedelta(days=1)
 
 
