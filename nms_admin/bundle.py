@@ -13,7 +13,7 @@ import platform
 import re
 import socket
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from importlib import metadata
 from typing import Any
@@ -25,7 +25,6 @@ from django.db import connection
 
 from audit import services as audit
 from common.models import Via
-from dataplanes.models import DataPlane
 from egress import destinations
 from egress.models import Attempt, Gate, Pause
 from licensing.models import License
@@ -146,7 +145,7 @@ def _json(content: Any) -> str:
     return json.dumps(content, indent=1, default=str, ensure_ascii=False)
 
 
-def _cleaner() -> Any:
+def _cleaner() -> Callable[[str], str]:
     """Return a function that takes secrets and names out of a text."""
     numbered = _numbered("host", _hosts())
     numbered |= _numbered(
@@ -180,7 +179,7 @@ def _forms(secret: str) -> set[str]:
     return {secret, *in_json, quote(secret), quote(secret, safe="")}
 
 
-def _numbered(word: str, names: Any) -> dict[str, str]:
+def _numbered(word: str, names: Iterable[str]) -> dict[str, str]:
     """Return ``word-1``, ... for each name, the longest name first."""
     known = sorted(
         {one for one in names if one not in OURS}, key=lambda n: (-len(n), n)
@@ -189,14 +188,15 @@ def _numbered(word: str, names: Any) -> dict[str, str]:
 
 
 def _hosts() -> Iterator[str]:
-    """Yield every name of a host this server knows, without ports."""
+    """Yield the names of hosts that may stand in a file, without ports."""
     yield socket.gethostname()
-    yield from ProcessRun.objects.values_list("host", flat=True).distinct()
-    yield from DataPlane.objects.values_list("hostname", flat=True).distinct()
+    runs = ProcessRun.objects.order_by("-seen_at")
+    yield from runs.values_list("host", flat=True)[:ATTEMPTS]
     yield from settings.NMS_ALLOWED_HOSTS
-    for table in (Gate, Attempt):
-        for host in table.objects.values_list("host", flat=True).distinct():
-            yield _host(f"//{host}")
+    newest = Attempt.objects.order_by("-started_at", "-pk")
+    called = newest.values_list("host", flat=True)[:ATTEMPTS]
+    for address in (*Gate.objects.values_list("host", flat=True), *called):
+        yield _host(f"//{address}")
     for name in dir(settings):
         value = getattr(settings, name, None)
         if name.startswith("NMS_") and isinstance(value, str) and "://" in value:

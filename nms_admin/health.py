@@ -26,7 +26,8 @@ from licensing import keys
 from licensing import services as licensing
 from nms_admin import attention, health_processes, notices
 from nms_admin.health_queue import Queue, queues
-from telemetry.models import Batch, ProcessRun
+from telemetry import ledger as events
+from telemetry.models import ProcessRun
 from usage import ledger
 
 ORDER = ("bad", "warn", "held", "ok")
@@ -36,6 +37,7 @@ ASKED_EVERY = 10  # seconds between two questions to the broker
 SLOW = 0.25  # seconds that the smallest question to the database may take
 RAN_BACK = timedelta(minutes=2)
 OLD = timedelta(hours=1)
+LATELY = 200  # tries that are looked at for the last one to each host
 
 
 @dataclass(frozen=True)
@@ -211,12 +213,15 @@ def _queue(queue: Queue, now: datetime) -> Row:
 
 def _hosts(now: datetime) -> Iterator[Row]:
     """Yield one row per host that is called: its gate, and how the last try ended."""
+    newest = Attempt.objects.exclude(outcome="").order_by("-started_at")
+    last: dict[str, Attempt] = {}
+    for one in newest[:LATELY]:
+        last.setdefault(one.host, one)
     by_host: dict[str, list[str]] = {}
-    for one in destinations.configured():
-        by_host.setdefault(one.host, []).append(one.name)
+    for to in destinations.configured():
+        by_host.setdefault(to.host, []).append(to.name)
     for host, names in by_host.items():
-        last = Attempt.objects.filter(host=host).exclude(outcome="")
-        tried = last.order_by("-started_at").first()
+        tried = last.get(host)
         paused = next((p for p in map(gate.paused, names) if p), None)
         closed = gate.state(host)
         if paused:
@@ -236,7 +241,7 @@ def _hosts(now: datetime) -> Iterator[Row]:
             since = tried.started_at if tried else None
             yield Row("Delivery", host, "warn", sentence, todo, since, "No answer")
         elif tried is None:
-            yield Row("Delivery", host, "ok", "Not called yet.", word="Open")
+            yield Row("Delivery", host, "ok", "Not called lately.", word="Open")
         else:
             said = f"The last call: {tried.get_outcome_display().lower()}."
             yield Row("Delivery", host, "ok", said, "", tried.started_at, "Open")
@@ -245,7 +250,7 @@ def _hosts(now: datetime) -> Iterator[Row]:
 def _receipts(now: datetime) -> Iterator[Row]:
     accepted = Attempt.objects.filter(outcome=Attempt.Outcome.ACCEPTED)
     lately = accepted.filter(started_at__gt=now - timedelta(days=1)).count()
-    last = Batch.objects.aggregate(at=Max("acknowledged_at"))["at"]
+    last = events.last_reported_at()
     if last is None:
         sentence = "No batch of events was accepted yet."
     else:

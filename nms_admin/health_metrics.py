@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Max, Sum
+from django.db.models import Count, Sum
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from egress import destinations, gate
@@ -13,7 +13,8 @@ from egress.models import Attempt
 from nms_admin.health_processes import alive, newest
 from nms_admin.health_queue import queues
 from nms_admin.processes import all_processes
-from telemetry.models import Batch, DailyCount
+from telemetry import ledger
+from telemetry.models import DailyCount
 
 LATELY = timedelta(days=1)
 
@@ -60,7 +61,7 @@ def delivery_metrics(now: datetime) -> Iterable[Metric]:
     for outcome in DailyCount.Outcome.values:
         ended.add_metric([outcome], known.get(outcome, 0))
     yield ended
-    if last := Batch.objects.aggregate(at=Max("acknowledged_at"))["at"]:
+    if last := ledger.last_reported_at():
         yield GaugeMetricFamily(
             "nms_receipt_last_timestamp_seconds",
             "When a batch of events was accepted last.",

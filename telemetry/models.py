@@ -106,6 +106,11 @@ class Batch(models.Model):
                     split_at=None,
                 ),
             ),
+            models.Index(
+                fields=["dead_at"],
+                name="batch_refused",
+                condition=models.Q(dead_at__isnull=False, discarded_at=None),
+            ),
             models.Index(fields=["sealed_at", "id"]),
             models.Index(fields=["receipt"]),
         ]

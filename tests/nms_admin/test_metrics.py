@@ -24,7 +24,6 @@ from licensing.models import License
 from licensing.states import PHASES
 from nms_admin import basic
 from telemetry import catalog, delivery, processes
-from telemetry.models import Batch
 from telemetry.services import record, worked
 from tests import make
 from tests.conftest import PASSWORD
@@ -81,7 +80,6 @@ def everything_happened(now: datetime) -> None:
     record(catalog.LOGIN, now=now)
     batch = delivery.seal(now)
     assert batch
-    Batch.objects.filter(pk=batch.pk).update(acknowledged_at=now)
     Attempt.objects.create(
         kind="batch",
         item=str(batch.pk),
@@ -90,6 +88,7 @@ def everything_happened(now: datetime) -> None:
         size=0,
         choice=0,
         started_at=now,
+        finished_at=now,
         outcome="accepted",
     )
 
