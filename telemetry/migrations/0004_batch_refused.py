@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("licensing", "0004_terminate_notice"),
-        ("telemetry", "0002_worked_at"),
+        ("telemetry", "0003_worked_at"),
     ]
 
     operations = [
