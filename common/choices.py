@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,6 +78,38 @@ def start_again(**numbers: int) -> None:
     _write(numbers, newer=False)
 
 
+def is_there() -> bool:
+    """Return whether this host has the file, whatever it holds."""
+    return where().exists()
+
+
+def distrust(known: Mapping[str, int], until: datetime) -> None:
+    """Make a database count as restored, because what came after it is not known.
+
+    At the next start both choices are off and nothing of before ``until`` is sent.
+
+    Args:
+        known: What the database knows of: the number of its newest decision by
+            ``CONNECTION`` and ``INTERACTION_DATA``, its ``batches`` and ``reports``.
+        until: Up to when something may have been sealed that it does not know of.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with _alone(path := where()):
+        try:
+            content = _read()
+        except Unreadable:
+            content = {}
+        for name in (CONNECTION, INTERACTION_DATA):
+            number = max(known.get(name, 0), _number(content.get(name)))
+            content[name] = {"number": number + 1, "value": False}
+        for name in ("batches", "reports"):
+            content[name] = max(known.get(name, 0), _number(content.get(name))) + 1
+        content[_SEALED] = until.astimezone(UTC).isoformat()
+        _replace(path, content)
+
+
 def load() -> dict[str, tuple[int, bool]]:
     """Return ``{name: (number, value)}`` of the decisions in the file.
 
@@ -130,7 +162,7 @@ def obeyed(name: str) -> str:
 
 def remember_obeyed(name: str, says: str) -> bool:
     """Write what the policy file says into the file; say whether it could be written."""
-    path = _path()
+    path = where()
     try:
         with _alone(path):
             content = _read()
@@ -172,13 +204,14 @@ def next_number(name: str, number: int) -> int:
     return max(kept, number) + 1
 
 
-def _path() -> Path:
+def where() -> Path:
+    """Return where this host keeps the file."""
     return Path(settings.NMS_DATA_DIR) / "choices.json"
 
 
 def _read() -> dict[str, Any]:
     try:
-        content = json.loads(_path().read_text())
+        content = json.loads(where().read_text())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -190,7 +223,7 @@ def _read() -> dict[str, Any]:
 
 def _write(values: dict[str, Any], *, newer: bool = True) -> None:
     """Replace members of the file; ``newer``: only older ones."""
-    path = _path()
+    path = where()
     if all(_written.get((path, name)) == value for name, value in values.items()):
         return
     try:
@@ -218,6 +251,12 @@ def _newer(value: Any, kept: Any) -> bool:
         return bool(value > kept)
     except (TypeError, KeyError):
         return True  # nothing was kept, or nothing that can be read
+
+
+def _number(kept: Any) -> int:
+    """Return the number of a member of the file; 0 when it has none."""
+    found = kept.get("number") if isinstance(kept, dict) else kept
+    return found if isinstance(found, int) else 0
 
 
 def _replace(path: Path, content: dict[str, Any]) -> None:

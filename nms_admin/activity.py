@@ -13,6 +13,8 @@ SENTENCES = {
     "audit.exported": "{actor} exported the audit log",
     "agent_token.issued": "{actor} issued the agent token {subject}",
     "agent_token.revoked": "{actor} revoked the agent token {subject}",
+    "backup.made": "{actor} made a backup with the keys",
+    "backup.restored": "{actor} restored the backup {subject}",
     "connection.off": "{actor} turned Continuous Connection off",
     "connection.on": "{actor} turned Continuous Connection on",
     "connectivity.checked": "{actor} ran the connectivity checks",
@@ -68,7 +70,7 @@ GROUPS = {
     "users": ("Users and sign-ins", ("user",)),
     "deliveries": ("Deliveries and checks", ("delivery", "telemetry", "connectivity")),
     "reports": ("Usage reports", ("usage",)),
-    "exports": ("Exports", ("audit",)),
+    "exports": ("Exports and backups", ("audit", "backup")),
     "data-planes": ("Data planes", ("data_plane", "agent_token")),
     "setup": ("Set-up", ("setup",)),
 }

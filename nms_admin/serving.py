@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 LOCK = "serve.lock"  # held by ``serve`` and the supervisor it becomes
 FILE = "serving.json"
@@ -32,6 +33,42 @@ NAMES = (  # addresses and files, never a secret
     "CA_BUNDLE",
     "COLLECTOR_URL",
 )
+
+
+class AlreadyRunning(Exception):
+    """A console holds the data folder; the text says which, and what to do."""
+
+
+def hold(folder: Path) -> IO[str]:
+    """Hold the data folder for this process until the file is closed.
+
+    Raises:
+        AlreadyRunning: Another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = (folder / LOCK).open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise AlreadyRunning(
+            f"A console already runs on {folder} (process {owner}). Stop it first, or"
+            " give this one a folder of its own with NMS_DATA_DIR."
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def runs(folder: Path) -> bool:
+    """Return whether a console holds the data folder now."""
+    try:
+        return _runs(folder)
+    except OSError:
+        return False
 
 
 def remember(folder: Path, environ: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from analytics import services as analytics
 from common import choices
 from common.models import Decision
 from licensing import connection
-from nms_admin import policy_file
+from nms_admin import policy_file, restore
 from telemetry import services as telemetry
 from usage import reports
 
@@ -37,6 +37,7 @@ def prepare(now: datetime) -> None:
             f" {settings.NMS_F5_MODE}. Give this mode a folder of its own with"
             " NMS_DATA_DIR, or set NMS_F5_MODE back."
         )
+    restore.record_it(now)
     sealed, discarded = _sealed_until(now), 0
     older = _is_older(choices.CONNECTION, connection.choice()) or _is_older(
         choices.INTERACTION_DATA, analytics.choice()

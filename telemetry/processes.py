@@ -43,6 +43,11 @@ def seen(run: int, now: datetime) -> bool:
     return bool(alive.update(seen_at=now))
 
 
+def alive(since: datetime) -> ProcessRun | None:
+    """Return a run, on any host, that did not stop and was seen after ``since``."""
+    return ProcessRun.objects.filter(stopped_at=None, seen_at__gt=since).first()
+
+
 def stopped(run: int, now: datetime) -> None:
     """Record the stop of a run, once."""
     _end(run, now, unclean=False)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -30,7 +29,10 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         os.umask(0o077)  # the processes inherit it: their files are this user's alone
-        lock = _lock(settings.NMS_DATA_DIR)
+        try:
+            lock = serving.hold(settings.NMS_DATA_DIR)
+        except serving.AlreadyRunning as error:
+            raise CommandError(str(error)) from None
         _refuse_misfit()
         for port in _ports():
             _refuse_taken(port)
@@ -70,25 +72,6 @@ class Command(BaseCommand):
         for process in processes:
             self._say(f"  {process.name:<13}{process.purpose}")
         self._say("  Stop with Ctrl-C.\n")
-
-
-def _lock(folder: Path) -> IO[str]:
-    """Hold the data folder for this console, or refuse."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = (folder / serving.LOCK).open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.seek(0)
-        owner = file.read().strip() or "unknown"
-        raise CommandError(
-            f"A console already runs on {folder} (process {owner}). Stop it first, or"
-            " give this one a folder of its own with NMS_DATA_DIR."
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
 
 
 def _keep_private(folder: Path) -> None:
