@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connections
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from analytics import services as analytics
@@ -36,6 +37,7 @@ def make(output: Path, now: datetime) -> Manifest:
         raise Refused(f"{output} exists already; name another file.")
     if not dumps.exists():
         raise Refused("There is no installation here. Start the console first.")
+    _refuse_unmigrated()
     try:
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".backup-") as name:
             folder = Path(name)
@@ -54,6 +56,16 @@ def make(output: Path, now: datetime) -> Manifest:
     except OSError as error:
         raise Refused(f"{output} cannot be written: {error.strerror}.") from error
     return manifest
+
+
+def _refuse_unmigrated() -> None:
+    """Refuse a database of an older version, whose tables this one cannot ask."""
+    loader = MigrationLoader(connections["default"])
+    if set(loader.disk_migrations) - set(loader.applied_migrations or ()):
+        raise Refused(
+            "The database is of an older version. Make the backup with that version,"
+            " before the upgrade; or start this version once."
+        )
 
 
 def _collect(folder: Path) -> dict[str, Path]:

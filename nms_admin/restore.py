@@ -121,7 +121,7 @@ def _refuse_present(now: datetime, *, replace: bool) -> None:
         raise Refused(
             f"The process {alive.name} of this installation was seen on {alive.host}"
             f" at {alive.seen_at:%H:%M:%S} UTC. Stop every console that uses this"
-            " database; after a crash wait three minutes."
+            " database; after a crash or another restore, wait three minutes."
         )
 
 

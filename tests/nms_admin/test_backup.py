@@ -19,6 +19,7 @@ import time_machine
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from django.db import connection as database
+from django.db.migrations.recorder import MigrationRecorder
 
 from analytics import services as analytics
 from audit import services as audit
@@ -113,6 +114,17 @@ def test_only_its_owner_reads_a_backup_and_no_file_is_overwritten(
     assert archive.read_bytes() == before
     left = {path.name for path in archive.parent.iterdir()}
     assert left == {"first", archive.name}
+
+
+def test_a_database_of_an_older_version_is_left_to_that_version(archive: Path) -> None:
+    kept = MigrationRecorder(database)
+    kept.record_unapplied("telemetry", "0002_sealed")
+    try:
+        with pytest.raises(CommandError, match="is of an older version"):
+            back_up(archive)
+    finally:
+        kept.record_applied("telemetry", "0002_sealed")
+    assert not archive.exists()
 
 
 def test_the_audit_log_says_that_somebody_took_the_keys(archive: Path) -> None:
