@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 from pathlib import Path
+
+import pytest
+from django.core.management import get_commands, load_command_class
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = (ROOT / "nms_admin/settings.py").read_text()
@@ -56,3 +61,49 @@ def test_every_refusal_of_a_license_is_documented() -> None:
     assert len(codes) >= 15
     assert codes - set(documented) == set()
     assert {code for code in documented if code.islower()} - codes == set()
+
+
+DEPLOY = (ROOT / "docs/deploy.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", DEPLOY, re.DOTALL)
+LINES = [line for block in BLOCKS for line in block.splitlines()]
+OURS = [
+    found[1]
+    for line in LINES
+    if (found := re.match(r"(?:nms-admin|.* manage\.py) (.+)", line))
+]
+
+
+@pytest.mark.parametrize("words", OURS)
+def test_deploy_calls_commands_as_they_are(words: str) -> None:
+    name, *rest = shlex.split(words)
+    app = get_commands()[name]
+    assert app == "nms_admin"
+    parser = load_command_class(app, name).create_parser("manage.py", name)
+    parser.parse_args(rest)  # raises CommandError for an option that is not there
+
+
+def test_deploy_names_every_step_of_a_life() -> None:
+    used = {words.split()[0] for words in OURS}
+    assert used == {
+        *("backup", "doctor", "license", "provision", "restore", "setup_code")
+    }
+    options = {word for words in OURS for word in words.split() if word[:2] == "--"}
+    assert {"--replace", "--moved", "--output"} <= options
+
+
+def test_deploy_names_settings_that_exist() -> None:
+    named = set(re.findall(r"NMS_[A-Z0-9_]+", DEPLOY))
+    known = settings_read()
+    assert {one for one in named if one.removesuffix("_FILE") not in known} <= known
+
+
+def test_deploy_copies_files_that_exist() -> None:
+    named = set(re.findall(r"(?:/opt/nms-admin/|-f )(deploy/[\w./-]*\w)", DEPLOY))
+    assert len(named) >= 6
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_deploy_is_written_in_words_of_the_shell(block: str) -> None:
+    read = subprocess.run(["sh", "-n"], input=block, text=True, check=False)
+    assert read.returncode == 0
