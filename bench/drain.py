@@ -9,7 +9,7 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection
@@ -69,21 +69,24 @@ def fill(count: int) -> None:
 class Workers:
     """Workers as they are shipped, on PostgreSQL and Redis."""
 
-    def __init__(self, tap: sink.Tap, count: int, log: BinaryIO) -> None:
+    def __init__(self, tap: sink.Tap, count: int = 1) -> None:
         words = next(x for x in processes.all_processes() if x.name == "integrations")
-        self.tap, self.count, self.log = tap, count, Path(log.name)
+        self.tap, self.count = tap, count
+        descriptor, name = tempfile.mkstemp(prefix="nms-bench-", suffix=".log")
+        self.log = Path(name)
         before = ProcessRun.objects.filter(name=words.name).count()
-        self.processes = [
-            subprocess.Popen(
-                words.command,
-                env=os.environ
-                | {"NMS_TELEMETRY_URL": tap.url + PATH, "NMS_LOG_LEVEL": "INFO"},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            for _ in range(count)
-        ]
+        environment = {"NMS_TELEMETRY_URL": tap.url + PATH, "NMS_LOG_LEVEL": "INFO"}
+        with os.fdopen(descriptor, "ab") as log:
+            self.processes = [
+                subprocess.Popen(
+                    words.command,
+                    env=os.environ | environment,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                for _ in range(count)
+            ]
         while ProcessRun.objects.filter(name=words.name).count() < before + count:
             time.sleep(0.1)
 
@@ -121,17 +124,17 @@ class Workers:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
             process.wait(30)
+        self.log.unlink()
 
 
 @contextmanager
 def workers(tap: sink.Tap, count: int = 1) -> Iterator[Workers]:
     """Start workers that send to a sink; end them afterwards."""
-    with tempfile.NamedTemporaryFile(prefix="nms-bench-", suffix=".log") as log:
-        found = Workers(tap, count, log)
-        try:
-            yield found
-        finally:
-            found.stop()
+    found = Workers(tap, count)
+    try:
+        yield found
+    finally:
+        found.stop()
 
 
 def _lease(tap: sink.Tap, count: int) -> float:

@@ -37,6 +37,7 @@ WHERE id IN (
 )
 RETURNING id, key, body::text
 """
+RECORD = '{"bench_id":"%s","data":%s}'
 DONE = "DELETE FROM bench_lease WHERE id = ANY(%s)"
 
 
@@ -54,9 +55,7 @@ def drain(database: str, url: str) -> None:
     session.trust_env = False
     with session, psycopg.connect(database, autocommit=True) as control:
         while rows := control.execute(CLAIM, [SIZE]).fetchall():
-            records = ",".join(
-                f'{{"id":"{key}","data":{body}}}' for _, key, body in rows
-            )
+            records = ",".join(RECORD % (key, body) for _, key, body in rows)
             key = f"{rows[0][0]}-{len(rows)}"
             headers = {"Content-Type": "application/json", "Idempotency-Key": key}
             answer = session.post(url, f"[{records}]".encode(), headers=headers)

@@ -1,7 +1,7 @@
 """A receiver on this host that counts: ``python -m bench.sink``.
 
-It answers every POST at once with the receipt our product asks for, and honours
-``Idempotency-Key``. ``GET /stats`` tells what it got, ``GET /reset`` forgets it,
+It counts our logins and what peers name ``bench_id``, answers every POST at once with
+the receipt our product asks for, and honours ``Idempotency-Key``. ``GET /stats`` tells what it got, ``GET /reset`` forgets it,
 ``GET /mode?503``, ``/mode?lost=10`` and ``/mode?ok`` say what goes wrong next.
 """
 
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EVENT = re.compile(rb'"id": ?"([^"]+)"')
+EVENT = re.compile(rb'(?:"dataPoint":"login","id"|"bench_id"): ?"([^"]+)"')
 LENGTH = re.compile(rb"\r\ncontent-length: ?(\d+)", re.IGNORECASE)
 KEY = re.compile(rb"\r\nidempotency-key: ?([^\r]+)", re.IGNORECASE)
 

@@ -19,7 +19,9 @@ def posthog(url: str) -> tuple[Callable[[], object], Callable[[], object]]:
     client = Posthog("phc_bench", host=url)
     return (
         lambda: client.capture(
-            "login", distinct_id="bench", properties={"id": str(uuid.uuid4())}
+            "login",
+            distinct_id="bench",
+            properties={"bench_id": str(uuid.uuid4())},
         ),
         client.shutdown,
     )
@@ -31,7 +33,7 @@ def segment(url: str) -> tuple[Callable[[], object], Callable[[], object]]:
 
     client = Client("bench", host=url)
     return (
-        lambda: client.track("bench", "login", {"id": str(uuid.uuid4())}),
+        lambda: client.track("bench", "login", {"bench_id": str(uuid.uuid4())}),
         client.shutdown,
     )
 

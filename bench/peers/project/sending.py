@@ -15,7 +15,7 @@ def event() -> dict[str, str]:
     """Return an event like ours."""
     return {
         "dataPoint": "login",
-        "id": str(uuid.uuid4()),
+        "bench_id": str(uuid.uuid4()),
         "timestamp": "2026-11-23T06:31:07Z",
     }
 
