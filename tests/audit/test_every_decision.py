@@ -189,6 +189,7 @@ CASES = {
         "license.terminated", {"confirm": make.SUBSCRIPTION}, licensed
     ),
     "connectivity-run": Case("connectivity.checked"),
+    "support-bundle": Case("support.bundle_downloaded"),
     "usage-send": Case("usage.report_selected", {"anyway": "1"}, with_use),
     "usage-prepare": Case("usage.report_built", {}, with_use),
     "telemetry-retry": Case("telemetry.batch_retried", {}, of_dead_batch),
