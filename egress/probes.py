@@ -198,8 +198,12 @@ class _Probe:
         try:
             return sockets.connect(self.addresses, self.way[1], self._left())
         except TimeoutError:
+            if self.proxy:
+                raise _Wrong("proxy_timeout", self._late()) from None
             raise _Wrong("tcp_timeout", self._late()) from None
         except ConnectionRefusedError:
+            if self.proxy:
+                raise _Wrong("proxy_down", "Refused") from None
             raise _Wrong("tcp_refused", "Refused") from None
         except OSError as error:
             reason = {"reason": error.strerror or "unreachable"}

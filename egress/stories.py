@@ -31,11 +31,19 @@ DIAGNOSES = {
     ),
     "tcp_refused": (
         "Something answered and refused: {name}, port {port}.",
-        "Check the proxy or the address.",
+        "Check the address. A firewall that rejects looks the same.",
     ),
     "tcp_unreachable": (
         "This host knows no way to {name} ({reason}).",
         "Check its network, its default route and its firewall.",
+    ),
+    "proxy_down": (
+        "Nothing listens at the proxy {proxy} of NMS_PROXY_URL.",
+        "Start the proxy, or correct NMS_PROXY_URL and start again.",
+    ),
+    "proxy_timeout": (
+        "TCP to the proxy {proxy} of NMS_PROXY_URL timed out.",
+        "Check that it runs, and allow TCP {port} to it.",
     ),
     "proxy_auth": (
         "The proxy {proxy} asks for a user name and password (407).",

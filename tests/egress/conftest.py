@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import trustme
 
 from egress.destinations import Destination
 from sandbox.server import Sandbox
@@ -85,3 +87,51 @@ def tap() -> Iterator[Callable[[bytes], Tap]]:
     for listener in listeners:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+
+
+@pytest.fixture
+def authority(tmp_path: Path, settings) -> trustme.CA:
+    """A certificate authority of the test, trusted through NMS_CA_BUNDLE."""
+    made = trustme.CA(organization_name="Example Corp Inspection")
+    path = tmp_path / "ca.pem"
+    made.cert_pem.write_to_path(path)
+    settings.NMS_CA_BUNDLE = str(path)
+    return made
+
+
+@pytest.fixture
+def secure(
+    authority: trustme.CA, sandbox_data: Path
+) -> Iterator[Callable[..., Sandbox]]:
+    started: list[Sandbox] = []
+
+    def start(name: str = "localhost", **options: object) -> Sandbox:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(name, **options).configure_cert(context)
+        started.append(Sandbox(sandbox_data, tls=context).__enter__())
+        return started[-1]
+
+    yield start
+    for box in started:
+        box.__exit__(None, None, None)
+
+
+def over_tls(box: Sandbox) -> str:
+    return f"https://localhost:{box.vendor.port}/ee/v1"
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """The port of a listener whose queue is full: nobody gets an answer, not even no."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = []
+        for _ in range(4):
+            one = socket.socket()
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+            waiting.append(one)
+        yield listener.getsockname()[1]
+        for one in waiting:
+            one.close()

@@ -19,7 +19,7 @@ from egress.destinations import Target
 from egress.probes import Step
 from sandbox.faults import parse_rules
 from sandbox.server import Sandbox
-from tests.egress.conftest import Tap
+from tests.egress.conftest import Tap, over_tls
 from tests.outbound import connections
 
 SHORT = timedelta(seconds=0.3)
@@ -39,54 +39,6 @@ def failed(steps: list[Step]) -> Step:
     assert all(one.state in ("passed", "not_run", "warning") for one in steps[:at])
     assert [one.found for one in steps[at + 1 :]] == ["Not run"] * (4 - at)
     return steps[at]
-
-
-@pytest.fixture
-def authority(tmp_path: Path, settings) -> trustme.CA:
-    """A certificate authority of the test, trusted through NMS_CA_BUNDLE."""
-    made = trustme.CA(organization_name="Example Corp Inspection")
-    path = tmp_path / "ca.pem"
-    made.cert_pem.write_to_path(path)
-    settings.NMS_CA_BUNDLE = str(path)
-    return made
-
-
-@pytest.fixture
-def secure(
-    authority: trustme.CA, sandbox_data: Path
-) -> Iterator[Callable[..., Sandbox]]:
-    started: list[Sandbox] = []
-
-    def start(name: str = "localhost", **options: object) -> Sandbox:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(name, **options).configure_cert(context)
-        started.append(Sandbox(sandbox_data, tls=context).__enter__())
-        return started[-1]
-
-    yield start
-    for box in started:
-        box.__exit__(None, None, None)
-
-
-def over_tls(box: Sandbox) -> str:
-    return f"https://localhost:{box.vendor.port}/ee/v1"
-
-
-@pytest.fixture
-def black_hole() -> Iterator[int]:
-    """The port of a listener whose queue is full: nobody gets an answer, not even no."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = []
-        for _ in range(4):
-            one = socket.socket()
-            one.setblocking(False)
-            one.connect_ex(listener.getsockname())
-            waiting.append(one)
-        yield listener.getsockname()[1]
-        for one in waiting:
-            one.close()
 
 
 def test_a_reachable_address_passes_every_step(secure) -> None:
@@ -152,7 +104,7 @@ def test_a_closed_port_is_something_that_refused() -> None:
         unused.bind(("127.0.0.1", 0))
         step = failed(check(f"https://127.0.0.1:{unused.getsockname()[1]}/"))
     assert (step.name, step.code) == ("TCP", "tcp_refused")
-    assert step.todo == "Check the proxy or the address."
+    assert step.todo == "Check the address. A firewall that rejects looks the same."
 
 
 def test_an_unknown_authority_is_named_as_an_inspecting_proxy(secure, settings) -> None:

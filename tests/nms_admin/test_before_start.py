@@ -95,7 +95,7 @@ def test_it_says_what_the_last_check_did_not_reach_and_what_to_do(
     checked()
     shown = card(signed_in(ada))
     assert "Something answered and refused: localhost, port 9." in shown
-    assert "Check the proxy or the address." in shown
+    assert "Check the address. A firewall that rejects looks the same." in shown
 
 
 def test_it_says_that_the_clock_is_wrong_and_what_to_do(ada, signed_in, vendor):  # noqa: F811
