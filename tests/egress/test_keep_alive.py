@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ class Host:
     heads: list[dict[str, str]] = field(default_factory=list)
     hangs_up: bool = False
     hangs: threading.Event | None = None
+    hung_up: threading.Event = field(default_factory=threading.Event)
 
     def post(self, key: str, allowed: Callable[[], bool] = YES) -> int:
         return transport.post(
@@ -59,7 +61,12 @@ def host() -> Iterator[Host]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        def shutdown_request(self, request: Any) -> None:
+            super().shutdown_request(request)
+            found.hung_up.set()
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         found.port = server.server_port
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield found
@@ -108,8 +115,9 @@ def test_a_call_that_is_not_allowed_sends_nothing_on_an_open_connection(
 def test_a_connection_that_the_host_closed_is_opened_again(host: Host) -> None:
     host.hangs_up = True
     with transport.keep_alive():
-        for key in ("one", "two"):
-            assert host.post(key) == 204
+        assert host.post("one") == 204
+        assert host.hung_up.wait(5)
+        assert host.post("two") == 204
     assert host.callers[0] != host.callers[1]
 
 
