@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import http.client
-import os
 import re
 import socket
 import subprocess
@@ -12,7 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -47,17 +46,19 @@ def _signed_in(name: str = "bench") -> tuple[User, str]:
     return user, f"{settings.SESSION_COOKIE_NAME}={store.session_key}"
 
 
-@contextmanager
-def server() -> Iterator[int]:
-    """Start gunicorn on a free port and return it; the same for every case."""
+def free_port() -> int:
+    """Return a port nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = f"-m gunicorn -b 127.0.0.1:{port} -k gthread --threads 4"
-    command += " --preload --no-control-socket --log-level error nms_admin.wsgi"
-    process = subprocess.Popen([sys.executable, *command.split()], env=os.environ)
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def listening(command: list[str], port: int, **more: Any) -> Iterator[int]:
+    """Start a web server, wait until it listens, and stop it at the end."""
+    process = subprocess.Popen(command, **more)
     try:
-        for _ in range(200):
+        for _ in range(400):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
@@ -65,7 +66,17 @@ def server() -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(15)
+
+
+@contextmanager
+def server() -> Iterator[int]:
+    """Start gunicorn on a free port and return it; the same for every case."""
+    port = free_port()
+    command = f"-m gunicorn -b 127.0.0.1:{port} -k gthread --threads 4"
+    command += " --preload --no-control-socket --log-level error nms_admin.wsgi"
+    with listening([sys.executable, *command.split()], port):
+        yield port
 
 
 class Browser:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import socket
 import statistics
 import subprocess
 import time
@@ -17,7 +16,7 @@ from django.utils import timezone
 from bench import drain
 from bench.data_planes import FEW
 from bench.data_planes import _fill as fill_data_planes
-from bench.pages import Browser, _signed_in
+from bench.pages import Browser, _signed_in, free_port, listening
 from bench.report import Row
 from nms_admin import processes
 from telemetry import delivery
@@ -38,22 +37,11 @@ BATCHES, EVENTS = 40, 100
 @contextmanager
 def server() -> Iterator[int]:
     """Start the console as ``serve`` does, on a free port; return the port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     core = next(one for one in processes.all_processes() if one.name == "core")
     environment = os.environ | {"NMS_PORT": str(port)}
-    process = subprocess.Popen(core.command, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(400):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+    with listening(core.command, port, env=environment, stderr=subprocess.DEVNULL):
         yield port
-    finally:
-        process.terminate()
-        process.wait(15)
 
 
 def visit(port: int, cookie: str, path: str, think: float) -> list[float]:
