@@ -68,12 +68,12 @@ def rows(now: datetime, standing: licensing.Standing | None = None) -> list[Row]
         *_broker(),
         *_disk(),
         *_clock(now),
+        *_chain(),
         *processes(now),
         *_queues(now),
         *_hosts(now),
         *_receipts(now),
         *_license(standing or licensing.standing(now), now),
-        *_chain(),
     ]
     return sorted(found, key=lambda row: ORDER.index(row.kind))
 
@@ -117,7 +117,8 @@ def database() -> Iterator[Row]:
         cursor.execute("SELECT 1")
         cursor.fetchone()
     took = time.perf_counter() - begin
-    sentence = f"{connection.display_name} answers in {took * 1000:.0f} ms."
+    milliseconds = round(took * 1000) or "less than 1"
+    sentence = f"{connection.display_name} answers in {milliseconds} ms."
     if took < SLOW:
         yield Row("Server", "Database", "ok", sentence)
         return
