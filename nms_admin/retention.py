@@ -81,7 +81,8 @@ TABLES = {
     "nms_admin.User_groups": Kept(ALWAYS, "not used"),
     "nms_admin.User_user_permissions": Kept(ALWAYS, "not used"),
     "telemetry.Batch": Kept(
-        f"unsent 30 days, settled {PERIOD}", "500 events a row where they fit"
+        f"unsent until its newest event is 30 days old, settled {PERIOD}",
+        "500 events of 24 hours a row where they fit",
     ),
     "telemetry.DailyCount": Kept(ALWAYS, "one row a day, data point and outcome"),
     "telemetry.Event": Kept("30 days", "one row an event"),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -39,6 +40,7 @@ from telemetry.models import Batch, DailyCount, Event
 
 log = structlog.get_logger(__name__)
 DESTINATION = "telemetry"
+SPAN = timedelta(hours=24)  # between a batch's first event and any other
 SIZE = 500
 LEASE = timedelta(seconds=40)
 BUDGET = timedelta(seconds=50)  # with one deadline on top below the task's limit
@@ -138,12 +140,16 @@ def seal(
 
 
 def sealable(now: datetime, terms: licensing.Terms, size: int = SIZE) -> list[Any]:
-    """Return the rows the next batch would take: (pk, uid, data point, moment)."""
+    """Return the rows the next batch would take: (pk, uid, data point, moment).
+
+    They are of 24 hours at most: a batch is given up whole, with what is not too old yet.
+    """
     rows = Event.objects.order_by("pk").values_list(
         "pk", "uid", "data_point", "occurred_at"
     )[:size]
     limit = outbox.cutoff(now, terms)
-    return [row for row in rows if row[2] in catalog.BY_NAME and row[3] >= limit]
+    found = [row for row in rows if row[2] in catalog.BY_NAME and row[3] >= limit]
+    return list(takewhile(lambda row: abs(row[3] - found[0][3]) <= SPAN, found))
 
 
 def _take(now: datetime, terms: licensing.Terms, size: int) -> list[Fact]:

@@ -104,8 +104,9 @@ def cutoff(now: datetime, terms: Terms) -> datetime:
     """Return the moment before which no waiting event may have happened.
 
     Held events wait for the hold window. When the hold ends only those go out that
-    happened within the window before. Nothing unsent waits longer than 30 days, and
-    nothing from before Continuous Connection was turned on again goes out.
+    happened within the window before. Nothing unsent waits longer than 30 days (in a
+    batch: until its newest event did), and nothing from before Continuous Connection
+    was turned on again goes out.
     """
     begin = now if terms.hold else terms.released_at
     limits = (
@@ -140,7 +141,7 @@ def discard_overdue(now: datetime, terms: Terms) -> int:
             total += discard_old(Event.objects.all(), now, terms)
         unsettled = Batch.objects.unsettled()
         _mark_ended(unsettled, now, terms)
-        old = unsettled.filter(oldest_at__lt=now - LONGEST_WAIT)
+        old = unsettled.filter(newest_at__lt=now - LONGEST_WAIT)
         total += discard_batches(old, "waited too long", now)
         ended = unsettled.filter(ended_at__lt=now - settings.NMS_HOLD_WINDOW)
         return total + discard_batches(ended, "subscription ended", now)

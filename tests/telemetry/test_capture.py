@@ -203,6 +203,29 @@ def test_nothing_waits_longer_than_30_days(licensed, receiver, clock) -> None:
     assert services.waiting(clock.now).total == 0
 
 
+def test_an_outage_of_months_loses_nothing_of_the_last_30_days(
+    licensed, receiver, clock
+) -> None:
+    receiver.fails("status", status=503)
+    for _ in range(100):
+        record(2, clock.now)
+        delivery.deliver(clock)
+        clock.forward(days=1)
+    receiver.recovers()
+    assert delivery.deliver(clock) in (60, 62)  # the 30th day is just at the limit
+    assert services.waiting(clock.now).total == 0
+
+
+def test_a_batch_holds_events_of_24_hours(licensed, receiver, clock) -> None:
+    record(2, clock.now)
+    clock.forward(hours=23)
+    record(1, clock.now)
+    clock.forward(hours=2)
+    record(1, clock.now)
+    assert delivery.deliver(clock) == 4
+    assert [one.body.count(b"timestamp") for one in receiver.arrivals] == [3, 1]
+
+
 def test_a_sealed_batch_goes_out_under_the_token_it_was_sealed_under(
     licensed, receiver, clock
 ) -> None:
