@@ -26,7 +26,7 @@ from faults.cases import CASES, SQLITE, Case
 from faults.page import write
 from faults.rows import HEAD, Row, load
 
-LONGEST = 420.0
+PROFILES = sorted({on for case in CASES for on in case.on})
 
 
 def _options() -> argparse.Namespace:
@@ -34,7 +34,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="a minute of it")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000))
     parser.add_argument("--only", nargs="+", metavar="NAME", default=[])
-    parser.add_argument("--on", nargs="+", metavar="PROFILE", default=[])
+    parser.add_argument("--on", nargs="+", choices=PROFILES, default=[])
     parser.add_argument("--write", action="store_true", help="write docs/faults.md")
     parser.add_argument("--keep", metavar="FOLDER", help="leave folders and logs there")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
@@ -96,7 +96,7 @@ def _run(case: Case, on: str, where: places.Places, asked: argparse.Namespace) -
             stderr=output,
             text=True,
         )
-        alarm = threading.Timer(LONGEST, done.terminate)
+        alarm = threading.Timer(case.longest, done.terminate)
         alarm.start()
         rows = list(_rows(done, where))
         code = done.wait()
@@ -153,7 +153,7 @@ def _all(where: places.Places, asked: argparse.Namespace) -> bool:
         (case, on)
         for case in CASES
         for on in (case.short if asked.short else case.on)
-        if (not asked.only or case.name in asked.only)
+        if (case.name in asked.only if asked.only else not case.named)
         and (not asked.on or on in asked.on)
     ]
     lanes = {"slow": 2, "storm": 1, "usual": 2 if asked.short else 1}

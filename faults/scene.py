@@ -20,6 +20,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from common import setup
+from faults import counts
 from faults.driving import Child, End
 from faults.pages import Pages
 from faults.rows import Row
@@ -28,7 +29,7 @@ from sandbox.faults import parse_rules
 from sandbox.server import Sandbox
 from telemetry import catalog, delivery
 from telemetry import services as telemetry
-from telemetry.models import Batch, DailyCount
+from telemetry.models import DailyCount
 from tests.e2e.console import wait_for
 
 PATH = "/ee/v1/telemetry"
@@ -164,7 +165,7 @@ class Scene:
         """Count from here on."""
         stats: Any = self.box.store.stats()
         self.mark = Mark(
-            captured=captured(),
+            captured=counts.captured(),
             effects=stats["records_unique"] + self.elsewhere,
             doubled=stats["records_duplicated"],
             mutated=stats["batches_mutated"],
@@ -189,8 +190,8 @@ class Scene:
         """
         before, stats = self.mark, dict[str, Any](self.box.store.stats())
         effects = stats["records_unique"] + self.elsewhere
-        gone = captured() - before.captured - (effects - before.effects)
-        dead = _dead()
+        gone = counts.captured() - before.captured - (effects - before.effects)
+        dead = counts.dead()
         row = Row(
             case,
             self.on,
@@ -233,7 +234,7 @@ class Scene:
             found.append(f"{left} still wait")
         if dead:
             found.append(f"{dead} dead")
-        if effects is not None and (told := accepted()) != effects:
+        if effects is not None and (told := counts.accepted()) != effects:
             found.append(f"{told} counted as accepted, {effects} arrived")
         if self.pages and (odd := self.pages.odd(self.mark.at)):
             found.append(f"pages answered {odd}")
@@ -248,37 +249,6 @@ def mutated(arrivals: list[Any]) -> int:
         if key and one.fault != "refuse_after_accept":  # whose body nobody read
             seen[key].add((one.sha256, one.fields.get("authorization", "")))
     return sum(len(variants) - 1 for variants in seen.values())
-
-
-def captured() -> int:
-    """Return how many events were ever committed: a trigger wrote each down."""
-    return _number("SELECT count(*) FROM fault_fact")
-
-
-def accepted() -> int:
-    """Return how many events the console itself says were accepted."""
-    counts = DailyCount.objects.filter(outcome=DailyCount.Outcome.ACCEPTED)
-    try:
-        return sum(counts.values_list("count", flat=True))
-    finally:
-        connections.close_all()
-
-
-def _dead() -> int:
-    dead = Batch.objects.filter(discarded_at=None).exclude(dead_at=None)
-    try:
-        return sum(dead.values_list("event_count", flat=True))
-    finally:
-        connections.close_all()
-
-
-def _number(query: str) -> int:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(query)
-            return int(cursor.fetchone()[0])
-    finally:
-        connections.close_all()
 
 
 def session() -> tuple[str, str]:

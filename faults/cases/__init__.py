@@ -25,6 +25,8 @@ class Case:
         on: The profiles it is run on.
         short: Those of them in the short form.
         lane: Which others it waits for; those of another one run beside it.
+        longest: Seconds it may take.
+        named: It takes so long that it is run only when it is named.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Case:
     on: tuple[str, ...] = BOTH
     short: tuple[str, ...] = ()
     lane: str = "usual"
+    longest: float = 420.0
+    named: bool = False
 
 
 CASES = (
@@ -44,6 +48,7 @@ CASES = (
     Case("choice", "choice", short=(SQLITE,)),
     Case("clock", "clocks", short=(SQLITE,)),
     Case("disk", "disk", on=(SQLITE,)),
+    Case("outage", "outage", on=(POSTGRESQL,), longest=3600.0, named=True),
     Case("accounting", "accounting", short=(POSTGRESQL,)),
 )
 

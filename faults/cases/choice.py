@@ -18,6 +18,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from common.models import Via
+from faults import counts
 from faults.driving import Child
 from faults.pages import percentile
 from faults.rows import Row
@@ -26,7 +27,6 @@ from licensing import services as licensing
 from nms_admin import start_up
 from telemetry import catalog, delivery
 from telemetry import services as telemetry
-from telemetry.models import DailyCount
 from tests.e2e.console import wait_for
 
 LATEST = 1.0  # seconds after the commit
@@ -69,7 +69,7 @@ def _under_load(scene: Scene, times: int) -> Row:
     scene.forward(seconds=41)
     scene.drain()
     note = f"{times} times, last POST {latest:+.2f} s, {_said(taken)}"
-    row = scene.row("off under load", note, discarded=_discarded(), unsure=True)
+    row = scene.row("off under load", note, discarded=counts.discarded(), unsure=True)
     if latest > LATEST:
         row.wrong.append(f"a POST {latest:.1f} s after the opt-out was committed")
     return _in_time(row, taken, SLACK_MS * 3)
@@ -96,7 +96,7 @@ def _black_hole(scene: Scene, times: int) -> Row:
     row = scene.row(
         "off while the vendor is silent",
         f"{times} times, {_said(taken)}",
-        discarded=_discarded(),
+        discarded=counts.discarded(),
         unsure=True,
     )
     return _in_time(row, taken)
@@ -149,14 +149,6 @@ def _in_time(row: Row, taken: list[float], most: float = SLACK_MS) -> Row:
     if (slow := percentile(taken)) > most:
         row.wrong.append(f"the opt-out was answered in {slow:.0f} ms")
     return row
-
-
-def _discarded() -> int:
-    found = DailyCount.objects.filter(outcome=DailyCount.Outcome.DISCARDED)
-    try:
-        return sum(found.values_list("count", flat=True))
-    finally:
-        connections.close_all()
 
 
 def _restored(scene: Scene, *, opted_out: bool) -> Row:

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 from django.db import connections
 
+from faults import counts
 from faults.rows import Row
 from faults.scene import Scene
-from telemetry.models import DailyCount
 from tests.usage.conftest import used
 from usage import delivery as usage
 from usage import reports
@@ -29,7 +29,7 @@ def run(scene: Scene) -> Iterator[Row]:
 
 
 def _good_days(scene: Scene, name: str, jump: timedelta) -> Row:
-    before = _discarded()
+    before = counts.discarded()
     scene.capture(3)
     scene.offset += jump
     scene.capture(3)
@@ -41,7 +41,7 @@ def _good_days(scene: Scene, name: str, jump: timedelta) -> Row:
 
 def _outage(scene: Scene, name: str, jump: timedelta) -> Row:
     """The receiver fails while the clock is wrong: what is put off is not for a year."""
-    before = _discarded()
+    before = counts.discarded()
     scene.offset += jump
     scene.capture(2)
     scene.fails("status", args={"status": 503})
@@ -54,7 +54,7 @@ def _outage(scene: Scene, name: str, jump: timedelta) -> Row:
 
 def _death(scene: Scene, name: str, jump: timedelta) -> Row:
     """A worker dies with a lease that ends in another year."""
-    before = _discarded()
+    before = counts.discarded()
     scene.offset += jump
     scene.capture(2)
     scene.deliver("egress.written")
@@ -70,21 +70,13 @@ def _right_again(scene: Scene, case: str, before: int) -> Row:
         scene.forward(seconds=41)
     left = scene.waiting()
     scene.drain()
-    gone = _discarded() - before
+    gone = counts.discarded() - before
     row = scene.row(case, f"{gone} too old by it" if gone else "", discarded=gone)
     if left:
         row.wrong.append(f"{left} still waited after four minutes of the right time")
     if gone > 5:
         row.wrong.append(f"{gone} events were discarded")
     return row
-
-
-def _discarded() -> int:
-    found = DailyCount.objects.filter(outcome=DailyCount.Outcome.DISCARDED)
-    try:
-        return sum(found.values_list("count", flat=True))
-    finally:
-        connections.close_all()
 
 
 def _reports(scene: Scene) -> Row:

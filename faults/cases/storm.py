@@ -12,10 +12,10 @@ from os import kill
 from django.conf import settings
 from django.db import DatabaseError, connection, connections
 
-from faults import servers
+from faults import counts, servers
 from faults.fleet import Fleet, sign_in_all_the_while
 from faults.rows import Row
-from faults.scene import Scene, captured
+from faults.scene import Scene
 from tests.e2e.console import wait_for
 
 CALM = 90.0  # seconds: a lease, a closed gate and a sweep one after the other
@@ -79,7 +79,7 @@ def _left(scene: Scene) -> int:
 def _calm(scene: Scene, case: str) -> Row:
     def story() -> str:
         time.sleep(8)
-        return f"{captured()} events"
+        return f"{counts.captured()} events"
 
     return _while_signing_in(scene, story, case)
 
