@@ -166,7 +166,10 @@ class App:
         return status_id, acknowledgement
 
     def usage_batch(self, request: Request) -> Answer:
-        """Take one gzip file of usage records, as the 2.22 clients send it."""
+        """Take one gzip file of usage records, as the 2.22 clients send it.
+
+        With an Idempotency-Key it counts once per key; 2.22 clients send none.
+        """
         bearer(request)
         if request.fields.get("content-type", "") != "application/gzip":
             raise Refused(400, "Content-Type must be application/gzip.")
@@ -177,7 +180,10 @@ class App:
             raise Refused(400, "The body is not gzip.") from error
         if len(content) > MAX_INFLATED:
             raise Refused(413, "The file is longer than 64 MiB when unpacked.")
-        receipt = receipt_for("usage", request.sha256)
+        key = request.fields.get("idempotency-key", request.sha256)
+        if self.store.settle_file(key, request.sha256) == "mutated":
+            raise Refused(409, "This Idempotency-Key came before with other bytes.")
+        receipt = receipt_for("usage", key, request.sha256)
         return as_json({"receiptId": receipt, "sha256": request.sha256})
 
 

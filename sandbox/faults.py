@@ -234,4 +234,5 @@ def _with_wrong_id(answer: Answer) -> Answer:
     if not isinstance(document, dict):
         return answer
     document["telemetryId"] = "00000000-0000-4000-8000-000000000000"
+    document["sha256"] = "0" * 64
     return answer._replace(body=json.dumps(document, separators=(",", ":")).encode())

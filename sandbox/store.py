@@ -24,6 +24,9 @@ COUNTS = [
     "records_duplicated",
     "reports_unique",
     "reports_repeated",
+    "files_unique",
+    "files_repeated",
+    "files_mutated",
 ]
 
 
@@ -104,16 +107,26 @@ class Store:
             bytes, "mutated" for the same key with other bytes.
         """
         with self._lock:
-            before = self._keys.get(key)
-            if before is not None:
-                outcome = "repeated" if before == sha256 else "mutated"
-                self._counts[f"batches_{outcome}"] += 1
-                return outcome
-            self._keys[key] = sha256
-            if len(self._keys) > MAX_KEYS:
-                del self._keys[next(iter(self._keys))]
-            self._counts["batches_unique"] += 1
-            self._count_records(ids)
+            outcome = self._settle("batches", key, sha256)
+            if outcome == "new":
+                self._count_records(ids)
+        return outcome
+
+    def settle_file(self, key: str, sha256: str) -> str:
+        """Count a file of usage once per key; returns what ``settle_batch`` does."""
+        with self._lock:
+            return self._settle("files", key, sha256)
+
+    def _settle(self, kind: str, key: str, sha256: str) -> str:
+        before = self._keys.get(f"{kind} {key}")
+        if before is not None:
+            outcome = "repeated" if before == sha256 else "mutated"
+            self._counts[f"{kind}_{outcome}"] += 1
+            return outcome
+        self._keys[f"{kind} {key}"] = sha256
+        if len(self._keys) > MAX_KEYS:
+            del self._keys[next(iter(self._keys))]
+        self._counts[f"{kind}_unique"] += 1
         return "new"
 
     def _count_records(self, ids: Sequence[str]) -> None:

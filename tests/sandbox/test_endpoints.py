@@ -231,6 +231,19 @@ def test_a_usage_file_is_taken_as_gzip_only(client: Client) -> None:
     assert client.send("POST", path, gzip.compress(b"[]")).status == 400
 
 
+def test_a_usage_file_has_an_effect_once_per_key(client: Client) -> None:
+    path = "/api/nginx-usage/batch"
+    sent = {"Content-Type": "application/gzip", "Idempotency-Key": "one-01"}
+    first = client.send("POST", path, gzip.compress(b"[]", mtime=0), sent)
+    again = client.send("POST", path, gzip.compress(b"[]", mtime=0), sent)
+    other = client.send("POST", path, gzip.compress(b"[1]", mtime=0), sent)
+    assert [one.status for one in (first, again, other)] == [200, 200, 409]
+    assert first.json() == again.json()
+    stats = client.control("GET", "stats")
+    counts = ("files_unique", "files_repeated", "files_mutated")
+    assert [stats[name] for name in counts] == [1, 1, 1]
+
+
 def test_an_unknown_path_answers_in_the_gateways_form(client: Client) -> None:
     for path in ("/", "/ee/v1/nothing"):
         reply = client.get(path)
