@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -13,6 +13,7 @@ _SETTINGS = {
     "entitlements": "NMS_ENTITLEMENTS_URL",
     "keys": "NMS_JWKS_URL",
     "usage": "NMS_F5_API_URL",
+    "usage-batch": "NMS_USAGE_BATCH_URL",
     "terminate": "NMS_TERMINATE_URL",
 }
 LABELS = {
@@ -24,9 +25,14 @@ LABELS = {
 }
 KEYS, SECURE = "keys", "secure-api"
 CHECKED_ONLY = "Checked only: named by F5, no delivery uses it"
+BULK, BATCH = "usage", "usage-batch"
 LIVE_HOSTS = ("product.apis.f5.com", "product-s.apis.f5.com")
+BATCH_HOST = "product.connect.nginx.com"
+RANGE = "159.60.126.0/25"
+BATCH_RANGES = ("3.133.232.50/32", "3.135.72.139/32", "52.14.85.249/32")
+_PUBLISHED = dict.fromkeys(LIVE_HOSTS, (RANGE,)) | {BATCH_HOST: BATCH_RANGES}
 _OVERRIDES = ("telemetry", "entitlements", "keys", "terminate")
-_PATHS = {"usage": "/entitlements/telemetry/bulk"}  # after the address of the setting
+_PATHS = {BULK: "/entitlements/telemetry/bulk"}  # after the address of the setting
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Destination:
     @property
     def label(self) -> str:
         """Return what people call it."""
-        return LABELS[self.name]
+        return label_of(self.name)
 
     @property
     def encrypted(self) -> bool:
@@ -98,15 +104,33 @@ class Target(Destination):
         return urlsplit(self.url).netloc
 
     @property
-    def in_range(self) -> bool:
-        """Return whether the vendor says its address lies in the published range."""
-        return self.hostname in LIVE_HOSTS
+    def ranges(self) -> tuple[str, ...]:
+        """Return where the vendor says its addresses lie; empty when it does not."""
+        return _PUBLISHED.get(self.hostname, ())
 
 
 def configured() -> list[Destination]:
-    """Return every destination whose address is set."""
-    found = [find(name) for name in _SETTINGS]
+    """Return every destination in use whose address is set."""
+    unused = {BULK, BATCH} - {usage()}
+    found = [find(name) for name in _SETTINGS if name not in unused]
     return [one for one in found if one]
+
+
+def usage() -> str:
+    """Return the name of the destination that usage reports go to."""
+    return BATCH if settings.NMS_USAGE_CHANNEL == "batch" else BULK
+
+
+def vendor_hosts() -> tuple[str, ...]:
+    """Return the names of the vendor that live mode calls or checks."""
+    batch = find(BATCH) if usage() == BATCH else None
+    ours = batch and (settings.SANDBOX or batch.hostname == BATCH_HOST)
+    return LIVE_HOSTS + ((BATCH_HOST,) if ours else ())
+
+
+def vendor_ranges() -> tuple[str, ...]:
+    """Return the addresses the vendor has published for those names."""
+    return tuple(dict.fromkeys(r for one in vendor_hosts() for r in _PUBLISHED[one]))
 
 
 def targets() -> list[Target]:
@@ -118,11 +142,14 @@ def targets() -> list[Target]:
         Target("api", settings.NMS_F5_API_URL, "License, usage reports, telemetry"),
         Target(SECURE, settings.NMS_F5_SECURE_API_URL, CHECKED_ONLY),
     ]
-    for name in _OVERRIDES:
+    batch = find(BATCH) if usage() == BATCH else None
+    if batch and batch.host != found[0].host:
+        found[0] = replace(found[0], purpose="License, telemetry")
+    for name in (*_OVERRIDES, *((BATCH,) if batch else ())):
         destination = find(name)
         if destination and destination.host not in {one.host for one in found}:
             base = urlsplit(destination.url)._replace(path="/", query="").geturl()
-            found.append(Target(name, base, LABELS[name]))
+            found.append(Target(name, base, label_of(name)))
     return found
 
 

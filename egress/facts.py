@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, ip_address, ip_network
@@ -56,14 +57,15 @@ def dns_servers() -> str:
     return ""
 
 
-def within(address: str, network: str) -> bool:
-    """Return whether an address lies in a network.
+def within(address: str, networks: Iterable[str]) -> bool:
+    """Return whether an address lies in one of some networks.
 
     Example:
-        >>> within("159.60.126.21", "159.60.126.0/25"), within("::1", "10.0.0.0/8")
+        >>> within("159.60.126.21", ["159.60.126.0/25"]), within("::1", ["10.0.0.0/8"])
         (True, False)
     """
-    return ip_address(address.partition("%")[0]) in ip_network(network)
+    found = ip_address(address.partition("%")[0])
+    return any(found in ip_network(one) for one in networks)
 
 
 def not_public(address: str) -> str:

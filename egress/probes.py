@@ -23,7 +23,6 @@ from urllib3.util.ssltransport import SSLTransport
 
 from egress import destinations, facts, sockets, stories, transport
 from egress.destinations import Target
-from egress.firewall import RANGE
 
 STEP = timedelta(seconds=10)
 ALL = timedelta(seconds=30)
@@ -152,7 +151,7 @@ class _Probe:
             "port": self.way[1],
             "proxy": "{}:{}".format(*self.way),
             "servers": facts.dns_servers(),
-            "range": RANGE,
+            "range": " and ".join(self.target.ranges),
         }
 
     def _late(self) -> str:
@@ -166,8 +165,9 @@ class _Probe:
         except OSError:
             raise _Wrong("dns", "Not found") from None
         self._keys_stay_away()
-        if self.target.in_range and self.proxy is None:
-            outside = [one for one in self.addresses if not facts.within(one, RANGE)]
+        ranges = self.target.ranges
+        if ranges and self.proxy is None:
+            outside = [one for one in self.addresses if not facts.within(one, ranges)]
             if outside:
                 found = {"address": outside[0]}
                 raise _Wrong("outside_range", outside[0], found, "warning")

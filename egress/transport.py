@@ -33,7 +33,7 @@ from urllib3.util import SKIP_HEADER
 
 from common import faults
 from egress import facts, sockets
-from egress.destinations import KEYS, Destination
+from egress.destinations import BATCH, KEYS, Destination
 from egress.errors import NotAllowed, TransientError
 
 DEADLINE = timedelta(seconds=30)
@@ -314,7 +314,7 @@ def _session(
     session.headers.update(headers)
     session.headers["User-Agent"] = "nms-admin"
     session.headers["Accept-Encoding"] = SKIP_HEADER
-    if settings.NMS_F5_API_KEY and destination.name != KEYS:
+    if settings.NMS_F5_API_KEY and destination.name not in (KEYS, BATCH):
         session.headers["F5-ApiKey"] = settings.NMS_F5_API_KEY
     if settings.NMS_PROXY_URL:
         session.proxies["https"] = settings.NMS_PROXY_URL

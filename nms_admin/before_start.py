@@ -107,7 +107,7 @@ def _goes(mode: str) -> Iterator[Line]:
             f"{' and NMS_F5_API_KEY' if settings.NMS_F5_API_KEY else ''} as proof."
             " Nothing else is sent by it.",
         )
-    usual = [destinations.find("telemetry"), destinations.find("usage")]
+    usual = [destinations.find("telemetry"), destinations.find(destinations.usage())]
     hosts = sorted({one.host for one in usual if one})
     if hosts:
         yield Line(

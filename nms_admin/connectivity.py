@@ -52,7 +52,8 @@ def page(request: HtmxRequest) -> HttpResponse:
     now = timezone.now()
     context = results_context(request, now) | in_force()
     context |= {
-        "range": firewall.RANGE,
+        "ranges": destinations.vendor_ranges(),
+        "hosts": destinations.vendor_hosts(),
         "kinds": [(key, firewall.label(key)) for key in firewall.KINDS],
         "kind": kind,
         "kind_label": firewall.label(kind),
@@ -110,7 +111,7 @@ def results_context(request: HtmxRequest, now: datetime) -> dict[str, Any]:
         "run": _run(found, now) if found else None,
         "may_run": may(request.user, Role.OPERATOR),
         "in_setup": setup.finished_at() is None,
-        "live_hosts": destinations.LIVE_HOSTS if settings.SANDBOX else (),
+        "live_hosts": destinations.vendor_hosts() if settings.SANDBOX else (),
     }
 
 

@@ -88,6 +88,12 @@ NMS_TERMINATE_URL = read.url(
     f"{_VENDOR}/ee/v1/licenses/terminate" if SANDBOX else "",
     plain_ok=SANDBOX,
 )
+NMS_USAGE_CHANNEL = read.choice("USAGE_CHANNEL", "bulk", ("bulk", "batch"))
+NMS_USAGE_BATCH_URL = read.url(
+    "USAGE_BATCH_URL",
+    f"{_VENDOR or 'https://product.connect.nginx.com'}/api/nginx-usage/batch",
+    plain_ok=SANDBOX,
+)
 NMS_JWKS_URL = read.url("JWKS_URL", f"{NMS_F5_API_URL}/keys/jwks", plain_ok=SANDBOX)
 NMS_JWKS_FILE = read.text(
     "JWKS_FILE", str(NMS_DATA_DIR / "sandbox" / "jwks.json") if SANDBOX else ""
@@ -123,6 +129,8 @@ DO_NOT_TRACK = os.environ.get("DO_NOT_TRACK", "0") not in ("", "0")
 
 if not set(NMS_JWT_ALGORITHMS) <= {"RS512", "RS256", "ES256"}:
     raise ImproperlyConfigured("NMS_JWT_ALGORITHMS takes RS512, RS256 and ES256 only.")
+if NMS_USAGE_CHANNEL == "batch" and not NMS_USAGE_BATCH_URL:
+    raise ImproperlyConfigured("NMS_USAGE_CHANNEL is batch: set NMS_USAGE_BATCH_URL.")
 if bool(NMS_TLS_CERT) != bool(NMS_TLS_KEY):
     raise ImproperlyConfigured("Set NMS_TLS_CERT and NMS_TLS_KEY together.")
 

@@ -25,6 +25,7 @@ from common.access import client_address, may, public, sign_in_first
 from common.http import HtmxRequest
 from common.models import Setup, Via
 from common.roles import Role
+from egress import destinations
 from licensing import services as licensing
 from licensing import tasks
 from licensing.errors import LicenseRejected
@@ -235,9 +236,11 @@ def connectivity(request: HtmxRequest, _row: Setup) -> HttpResponse:
 
 def _addresses() -> list[dict[str, str]]:
     """Return every address that may be called later, and who calls it for what."""
+    batch = destinations.usage() == destinations.BATCH
+    usage = settings.NMS_USAGE_BATCH_URL if batch else settings.NMS_F5_API_URL
     rows = [
         ("This server", settings.NMS_TELEMETRY_URL, "Telemetry events"),
-        ("This server", settings.NMS_F5_API_URL, "Usage reports"),
+        ("This server", usage, "Usage reports"),
         ("This server", settings.NMS_ENTITLEMENTS_URL, "Entitlements"),
         ("This server", settings.NMS_JWKS_URL, "License keys"),
         ("This server", settings.NMS_TERMINATE_URL, "Notices of termination"),

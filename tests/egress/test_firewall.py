@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from egress import firewall
+from egress import destinations, firewall
 
 TABLE = """
 nft add table inet filter
@@ -28,6 +28,19 @@ def test_rules_allow_port_443_of_the_range_and_nothing_else(kind: str) -> None:
     assert "{" not in rules.replace("{CidrIp=159.60.126.0/25}", "")
 
 
+@pytest.mark.parametrize("kind", firewall.KINDS)
+def test_with_the_batch_channel_each_of_its_addresses_has_a_rule(
+    kind: str, settings
+) -> None:
+    settings.NMS_USAGE_CHANNEL = "batch"
+    rules = firewall.rules(kind)
+    for address in destinations.vendor_ranges():
+        assert address in rules
+    assert rules.count("3.135.72.139/32") == rules.count("159.60.126.0/25")
+    numbers = re.findall(r"--egress --rule-number (\d+)", rules)
+    assert len(numbers) == len(set(numbers))
+
+
 def test_iptables_lets_new_connections_out_and_only_replies_in() -> None:
     lines = firewall.rules("iptables").replace("\\\n", "").splitlines()
     out, back = (" ".join(line.split()) for line in lines)
@@ -45,6 +58,7 @@ def test_a_stateless_reply_never_begins_a_connection() -> None:
     assert "--sport 443 ! --syn -j ACCEPT" in firewall.rules("stateless")
 
 
+@pytest.mark.parametrize("channel", ["bulk", "batch"])
 @pytest.mark.parametrize(
     ("kind", "before", "shown"),
     [
@@ -54,8 +68,9 @@ def test_a_stateless_reply_never_begins_a_connection() -> None:
     ],
 )
 def test_every_line_is_taken_by_the_real_program(
-    kind: str, before: str, shown: str
+    kind: str, before: str, shown: str, channel: str, settings
 ) -> None:
+    settings.NMS_USAGE_CHANNEL = channel
     rules = firewall.rules(kind).partition("# AWS")[0]
     namespace = shutil.which("unshare")
     if not _can(namespace, shown.split()[0]):

@@ -61,6 +61,9 @@ def test_it_names_each_host_and_port_that_a_license_leads_to(
     assert "rights.example.net:8443 is asked for the entitlements" in shown
     assert "at events.example.net:443 and reports.example.net:443, outbound" in shown
     assert "no user names, host names or configuration" in shown
+    settings.NMS_USAGE_CHANNEL = "batch"
+    settings.NMS_USAGE_BATCH_URL = "https://files.example.net/batch"
+    assert "and files.example.net:443, outbound" in card(signed_in(ada))
 
 
 def test_without_an_address_for_entitlements_no_question_is_announced(

@@ -261,6 +261,20 @@ def test_an_unknown_tab_shows_the_first(vera, signed_in) -> None:
     assert "nft insert rule" in shown
 
 
+def test_with_the_batch_channel_its_address_is_shown_and_allowed(
+    vera, signed_in, settings
+) -> None:
+    before = signed_in(vera).get(PAGE).content.decode()
+    assert "product.connect.nginx.com" not in before
+    settings.NMS_USAGE_CHANNEL = "batch"
+    page = signed_in(vera).get(PAGE).content.decode()
+    assert "<code>product.connect.nginx.com</code>" in page
+    rules = re.search(r"<pre id=\"firewall.*?</pre>", page, re.S)[0]
+    for address in ("3.133.232.50", "3.135.72.139", "52.14.85.249"):
+        assert f"<code>{address}/32</code>" in page
+        assert address in rules
+
+
 def test_the_page_says_what_must_be_open_and_what_is_in_force(
     vera, signed_in, settings
 ) -> None:

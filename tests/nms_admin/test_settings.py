@@ -103,6 +103,8 @@ def start(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         ("NMS_F5_MODE", "production", "write one of: sandbox, live"),
         ("NMS_HOLD_WINDOW", "40d", "up to 30d"),
         ("NMS_F5_API_URL", "http://f5.example", "write an https:// address"),
+        ("NMS_USAGE_CHANNEL", "grpc", "write one of: bulk, batch"),
+        ("NMS_USAGE_BATCH_URL", "http://f5.example", "write an https:// address"),
         ("NMS_PUBLIC_URL", "http://console.example", "only for this host"),
         ("NMS_DATABASE_URL", "nonsense", "postgresql://"),
         ("NMS_JWT_ALGORITHMS", "HS256", "RS512, RS256 and ES256"),

@@ -293,6 +293,13 @@ def test_proxy_and_certificates_are_shown_without_the_password(begun, settings):
     assert "pr0xy-secret" not in page
 
 
+def test_the_address_usage_goes_to_is_that_of_its_channel(begun, settings):
+    begun.post("/setup/2", {"connection": "on"})
+    assert settings.NMS_USAGE_BATCH_URL not in text(begun.get("/setup/3"))
+    settings.NMS_USAGE_CHANNEL = "batch"
+    assert settings.NMS_USAGE_BATCH_URL in text(begun.get("/setup/3"))
+
+
 def test_do_not_track_is_said_instead_of_asked(begun, settings):
     settings.DO_NOT_TRACK = True
     page = text(begun.get("/setup/2"))
