@@ -29,6 +29,7 @@ from common.http import HtmxRequest
 from common.models import Via
 from common.roles import Role
 from common.templatetags.nms import utc_day_text
+from egress import destinations
 from licensing import services as licensing
 from nms_admin.license_tabs import tabs
 from usage import acknowledgement, carrying, document, ledger, reports, tasks
@@ -197,6 +198,7 @@ def one_report(request: HtmxRequest, number: uuid.UUID) -> HttpResponse:
         "report": report,
         "totals": ledger.totals_of(report),
         "files": ledger.files_of(report),
+        "alone": ledger.goes_alone(report),
         "rest": ledger.rest_of(report) if report.left_out else [],
         "attempts": ledger.attempts_of(report),
         "may_see": may(request.user, Role.OPERATOR),
@@ -242,7 +244,10 @@ def _said(body: bytes) -> dict[str, str] | None:
 @require_safe
 def preview(request: HtmxRequest) -> HttpResponse:
     """Show what the next report would hold; nothing is stored."""
-    context: dict[str, Any] = {"may_see": may(request.user, Role.OPERATOR)}
+    context: dict[str, Any] = {
+        "may_see": may(request.user, Role.OPERATOR),
+        "alone": destinations.usage() == destinations.BATCH,
+    }
     try:
         context["content"] = reports.preview(timezone.now())
     except ReportRefused as refusal:

@@ -22,6 +22,7 @@ from sandbox.tokens import jwks_file
 from sandbox.wire import Answer, Refused, Request, as_json, refusal
 
 BULK = "/ee/v1/entitlements/telemetry/bulk"
+USAGE_BATCH = "/api/nginx-usage/batch"
 MAX_INFLATED = 64 * 1024 * 1024
 TOKEN = re.compile(r"Bearer ([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII)
 FEATURES = (
@@ -50,7 +51,7 @@ class App:
             "/ee/v1/entitlements": ("GET", self.entitlements),
             "/ee/v1/licenses/terminate": ("POST", self.terminate),
             BULK: ("POST", self.bulk_upload),
-            "/api/nginx-usage/batch": ("POST", self.usage_batch),
+            USAGE_BATCH: ("POST", self.usage_batch),
         }
 
     def answer(self, request: Request) -> Answer:

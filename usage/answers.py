@@ -1,4 +1,4 @@
-"""What the vendor's answers to upload, status and download mean. Pure."""
+"""What the vendor's answers to upload, status, download and batch mean. Pure."""
 
 from __future__ import annotations
 
@@ -51,6 +51,30 @@ def upload(answer: Answer) -> str:
     if answer.status != 202 or not number:
         raise _not_understood(answer)
     return number
+
+
+def batch(answer: Answer, sha256: str) -> str:
+    """Return the receipt of a file sent by itself; empty when the answer names none.
+
+    The public client looks at the status alone; that 202 is no acceptance is from
+    there. What the answer holds is not public: JSON is taken unless it names another
+    file, any other text is not.
+
+    Args:
+        sha256: Of the bytes that were sent.
+
+    Raises:
+        TransientError: It is no acceptance.
+    """
+    if answer.status not in (200, 201, 204):
+        raise _not_understood(answer)
+    if not answer.body.strip():
+        return ""
+    content = _object(answer)
+    if not content or content.get("sha256", sha256) != sha256:
+        raise _not_understood(answer)
+    receipt = content.get("receiptId")
+    return receipt[:200] if isinstance(receipt, str) else ""
 
 
 def status(answer: Answer) -> Status:

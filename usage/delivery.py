@@ -1,5 +1,7 @@
 """From a built report to its acknowledgement: upload, ask how far, fetch, check.
 
+With NMS_USAGE_CHANNEL=batch each file goes by itself and its answer is the receipt.
+
 Each step is one call under a lease of its own, and none is open in a transaction. What
 a worker that died may have sent is sent again: the same bytes under the same key.
 """
@@ -7,7 +9,7 @@ a worker that died may have sent is sent again: the same bytes under the same ke
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,9 +22,9 @@ from django.db.models import F
 
 from common import faults, setup
 from common.sealing import SealBroken
-from egress import destinations, gate
+from egress import gate
 from egress import services as egress
-from egress.destinations import Destination
+from egress.destinations import BATCH, Destination
 from egress.errors import (
     CredentialsRefused,
     NotAllowed,
@@ -33,12 +35,10 @@ from egress.models import Gate, Pause
 from egress.transport import Answer
 from licensing import services as licensing
 from licensing.keys import key_set
-from usage import answers
+from usage import answers, batch
 from usage.models import Report
 
 log = structlog.get_logger(__name__)
-DESTINATION = "usage"
-KIND = "report"  # of egress.Attempt
 DEADLINE = timedelta(seconds=80)
 LEASE = timedelta(seconds=100)
 BUDGET = timedelta(seconds=5)  # with one deadline on top below the task's limit
@@ -67,11 +67,13 @@ def deliver(clock: Clock) -> int:
         In how many seconds to go on because somebody waits for it; 0 when nobody does.
     """
     start, done = clock(), None
-    destination = destinations.find(DESTINATION)
-    while destination and clock() - start < BUDGET and not stopped():
+    while clock() - start < BUDGET:
         now = clock()
         waiting = Report.objects.due(now).first()
-        if waiting is None or not may_go(waiting, now):
+        if waiting is None or stopped(waiting) or not may_go(waiting, now):
+            break
+        destination = batch.destination(waiting)
+        if destination is None:
             break
         ticket = gate.enter(destination.host, now, LEASE)
         if ticket is None:
@@ -81,7 +83,7 @@ def deliver(clock: Clock) -> int:
             gate.left(ticket)
             break
         done = report
-        gate.resume(DESTINATION)  # of another license
+        gate.resume(destination.name)  # of another license
         if not _step(report, destination, ticket, clock):
             break
     return int(SOON.total_seconds()) if done and _waited_for(done, clock()) else 0
@@ -103,28 +105,33 @@ def may_go(report: Report, now: datetime) -> bool:
     )
 
 
-def stopped() -> Pause | None:
+def stopped(report: Report | None = None) -> Pause | None:
     """Return the refusal of the license since which nothing is sent; else None.
 
     Another license lifts it.
+
+    Args:
+        report: The one to be sent, where it is known: it may have been begun another
+            way than the settings say now.
     """
-    pause = gate.paused(DESTINATION)
+    destination = batch.destination(report)
+    pause = gate.paused(destination.name) if destination else None
     found = licensing.current() if pause else None
     lifted = pause and found and pause.paused_at < found.applied_at
     return None if lifted else pause
 
 
-def trouble() -> Gate | Pause | None:
+def trouble(report: Report) -> Gate | Pause | None:
     """Return why a report waits although it may go: a pause, or a closed gate."""
-    destination = destinations.find(DESTINATION)
-    return stopped() or (gate.state(destination.host) if destination else None)
+    destination = batch.destination(report)
+    return stopped(report) or (gate.state(destination.host) if destination else None)
 
 
-def try_now(now: datetime) -> None:
+def try_now(report: Report, now: datetime) -> None:
     """Let the next sweep send at once, also after a refusal: somebody asked."""
-    if destination := destinations.find(DESTINATION):
+    if destination := batch.destination(report):
         gate.override(destination.host, now)
-    gate.resume(DESTINATION)
+        gate.resume(destination.name)
 
 
 def claim(now: datetime) -> Report | None:
@@ -145,7 +152,7 @@ def claim(now: datetime) -> Report | None:
         if not mine.update(**changes):
             continue
         if crashed:
-            egress.abandon(KIND, str(found.pk), now)
+            egress.abandon(batch.KIND, str(found.pk), now)
             log.warning("report.worker_ended", report=str(found.pk), dead=dead)
         faults.reach("usage.claimed")
         if not dead:
@@ -181,7 +188,7 @@ def _waited_for(report: Report, now: datetime) -> bool:
     """Return whether somebody waits for a check that is asked about again soon."""
     asked = Report.objects.open().exclude(selected_at=None).exclude(status_id="")
     soon = now + SOON
-    return not trouble() and asked.filter(pk=report.pk, due_at__lte=soon).exists()
+    return not trouble(report) and asked.filter(pk=report.pk, due_at__lte=soon).exists()
 
 
 def _step(
@@ -196,7 +203,7 @@ def _step(
         settle(report, due_at=clock() + LATER)
         return False
     call = Call(report, destination, ticket, token, clock)
-    step = _upload
+    step = _send_part if destination.name == BATCH else _upload
     if report.status_id:
         step = _fetch if report.download_id else _ask
     try:
@@ -210,7 +217,7 @@ def _step(
             changes |= {"status_id": "", "download_id": "", "percent": 0}
         settle(report, **changes)
     except CredentialsRefused as error:
-        gate.pause(DESTINATION, error.status or 401, clock())
+        gate.pause(destination.name, error.status or 401, clock())
         settle(report)
         log.warning("report.paused", status=error.status)
     except PermanentError as error:
@@ -239,6 +246,48 @@ def _upload(call: Call) -> bool:
         due_at=now,
         attempts=F("attempts") + 1,
     )
+
+
+def _send_part(call: Call) -> bool:
+    """Send the next file by itself; one that is refused for good is left out."""
+    report, part = call.report, batch.next_part(call.report)
+    if part is None:  # the worker that had the last answer died
+        gate.left(call.ticket)
+        return _conclude(call)
+    receipt = ""
+    try:
+        receipt = egress.send(
+            replace(_item(report, part.body), key=part.key),
+            call.destination,
+            call.ticket,
+            headers={"Authorization": f"Bearer {call.token}"},
+            allowed=partial(_still_mine, report, call.clock),
+            accept=partial(batch.take, report=report, part=part),
+            clock=call.clock,
+            content_type="application/gzip",
+            deadline=DEADLINE,
+        )
+    except PermanentError as error:
+        if not part.number:
+            raise
+        batch.leave(report, part)
+        log.warning("report.file_refused", report=str(report.pk), status=error.status)
+    return _conclude(call, receipt)
+
+
+def _conclude(call: Call, receipt: str = "") -> bool:
+    """Go on with the next file, or end the report when each has its answer."""
+    report, now = call.report, call.clock()
+    files = list(report.files.all())
+    since = report.uploaded_at or now
+    if any(one.accepted is None for one in files):
+        return settle(report, due_at=now, uploaded_at=since)
+    if refused := batch.refusal(report, files):
+        return settle(report, dead_at=now, **refused)
+    left_out = [one.name for one in files if not one.accepted]
+    receipts = [one.receipt for one in files if one.receipt]
+    receipt = receipts[-1] if receipts else receipt
+    return _accepted(call, left_out, receipt=receipt, uploaded_at=since)
 
 
 def _ask(call: Call) -> bool:
@@ -277,23 +326,26 @@ def _fetch(call: Call) -> bool:
         deadline=DEADLINE,
         limit=answers.LARGEST,
     )
-    log.info(
-        "report.accepted",
-        report=str(report.pk),
+    return _accepted(
+        call,
+        said.left_out,
         receipt=said.receipt,
-        left_out=len(said.left_out),
+        acknowledgement=said.body,
+        acknowledgement_checked=said.checked,
     )
+
+
+def _accepted(
+    call: Call, left_out: Collection[str], *, receipt: str, **changes: Any
+) -> bool:
+    """End a report as accepted, but for the files that were left out."""
+    report, many = call.report, len(left_out)
+    log.info("report.accepted", report=str(report.pk), receipt=receipt, left_out=many)
+    changes |= {"accepted_at": call.clock(), "receipt": receipt, "left_out": many}
     with transaction.atomic():
-        done = settle(
-            report,
-            accepted_at=call.clock(),
-            receipt=said.receipt,
-            acknowledgement=said.body,
-            acknowledgement_checked=said.checked,
-            left_out=len(said.left_out),
-        )
+        done = settle(report, **changes)
         if done:
-            report.leave_out(said.left_out)
+            report.leave_out(left_out)
     return done
 
 
@@ -303,7 +355,7 @@ def _get(
     report = call.report
     there = replace(
         call.destination,
-        name=f"{DESTINATION}-{step}",
+        name=f"{call.destination.name}-{step}",
         url=f"{call.destination.url}/{step}/{number}",
     )
     return egress.ask(
@@ -320,7 +372,7 @@ def _get(
 
 def _item(report: Report, body: bytes) -> egress.Item:
     number = str(report.pk)
-    return egress.Item(KIND, number, number, body, licensing.connection_number())
+    return egress.Item(batch.KIND, number, number, body, licensing.connection_number())
 
 
 def _still_mine(report: Report, clock: Clock) -> bool:

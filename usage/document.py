@@ -21,6 +21,8 @@ from usage import catalog
 
 MANIFEST = "manifest.json"
 MOST_RECORDS = 40_000  # in one file; protocol.md 4.4
+# An empty list, packed: what is sent of a report without records where files go alone.
+NOTHING = bytes.fromhex("1f8b08000000000000038b8e050029bb4c0d02000000")
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first one a ZIP can hold
 
 
@@ -129,12 +131,12 @@ def build(
         days[one.day].append(_count(one))
     for seen in sorted(instances, key=lambda one: (one.day, one.instance)):
         days[seen.day].append(_instance(seen))
-    packed: dict[str, bytes] = {}
+    members: dict[str, bytes] = {}
     files: list[File] = []
     for number, rows in enumerate(_split(days, most), 1):
         name, records = _name(heading, number), canonical(rows)
-        packed[name] = gzip.compress(records, 6, mtime=0)
-        files.append(_file(name, packed[name], records))
+        members[name] = gzip.compress(records, 6, mtime=0)
+        files.append(_file(name, members[name], records))
     manifest = canonical(
         {
             "schemaVersion": catalog.VERSION,
@@ -148,7 +150,7 @@ def build(
             "auditHead": heading.audit_head,
         }
     )
-    archive = _zip({MANIFEST: manifest, **packed})
+    archive = _zip({MANIFEST: manifest, **members})
     return Document(archive, manifest, tuple(files))
 
 
@@ -161,11 +163,16 @@ def canonical(value: object) -> bytes:
 
 def read(archive: bytes) -> Document:
     """Return a report of ours from its stored bytes."""
-    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-        packed = {name: opened.read(name) for name in opened.namelist()}
-    manifest = packed.pop(MANIFEST)
-    files = [_file(name, one, gzip.decompress(one)) for name, one in packed.items()]
+    members = packed(archive)
+    manifest = members.pop(MANIFEST)
+    files = [_file(name, one, gzip.decompress(one)) for name, one in members.items()]
     return Document(archive, manifest, tuple(files))
+
+
+def packed(archive: bytes) -> dict[str, bytes]:
+    """Return the members of a report's ZIP by name; files of records stay packed."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
 
 
 def with_credentials(archive: bytes, token: str) -> bytes:
@@ -176,13 +183,13 @@ def with_credentials(archive: bytes, token: str) -> bytes:
     Source:
         protocol.md 4.4: ``<anything>/<token-dir>/jwt.txt``
     """
-    packed = io.BytesIO(archive)
+    copy = io.BytesIO(archive)
     folder = hashlib.sha256(token.encode()).hexdigest()[:16]
-    with zipfile.ZipFile(packed, "a") as opened:
+    with zipfile.ZipFile(copy, "a") as opened:
         for name in opened.namelist():
             folder = name.split("/")[1] if name.count("/") == 2 else folder
         opened.writestr(_entry(f"usage/{folder}/jwt.txt"), f"{token}\n")
-    return packed.getvalue()
+    return copy.getvalue()
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

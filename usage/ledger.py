@@ -8,10 +8,11 @@ from datetime import date, datetime, timedelta
 from django.db.models import Exists, OuterRef
 
 from common.templatetags.nms import byte_size
+from egress.destinations import BATCH
 from egress.models import Attempt, Gate, Pause
 from licensing import services as licensing
 from licensing import states
-from usage import catalog, delivery
+from usage import batch, catalog, delivery
 from usage.models import Report, ReportFile, Total
 
 SHOWN_FOR = timedelta(minutes=10)  # an ended report beside the button that sent it
@@ -28,6 +29,7 @@ STATUSES = {
 }
 CALLS = {
     "usage": "Upload",
+    "usage-batch": "Upload of one file",
     "usage-status": "Question how far it is",
     "usage-download": "Download of the acknowledgement",
 }
@@ -193,33 +195,20 @@ def progress(
         recipient: Who checks it, as a sentence names it: F5, or the test receiver.
         due: The day by which the next one is wanted; None when none is named.
     """
-    row, trouble = Row(report), delivery.trouble()
+    row, trouble = Row(report), delivery.trouble(report)
     if row.ended_at:
         trouble = None
     instances = instances_of(report)
     since = report.selected_at or report.built_at
-    uploaded = bool(report.status_id or report.accepted_at)
+    begun = bool(report.status_id or batch.begun(report))
     accepted = report.accepted_at is not None
-    checked = f", {report.percent}%" if report.percent and not accepted else ""
+    built = Step(f"Report built, {_content(report, instances)}", "done")
+    bad = bool(trouble or report.dead_at)
+    steps = _files_sent if goes_alone(report) else _bulk_steps
     return Progress(
         row,
-        [
-            Step(f"Report built, {_content(report, instances)}", "done"),
-            Step(
-                "Uploaded" if uploaded else f"Uploading to {recipient}",
-                _state(done=uploaded, bad=bool(trouble or report.dead_at)),
-            ),
-            Step(
-                f"{_first(recipient)} {'has checked' if accepted else 'is checking'}"
-                f" the report{checked}",
-                _state(
-                    done=accepted,
-                    bad=uploaded and bool(trouble or report.dead_at),
-                    todo=not uploaded,
-                ),
-            ),
-        ],
-        percent=100 if accepted else 30 + 6 * report.percent // 10 if uploaded else 15,
+        [built, *steps(report, recipient, bad=bad)],
+        percent=100 if accepted else 30 + 6 * report.percent // 10 if begun else 15,
         instances=instances,
         trouble=trouble,
         paused=isinstance(trouble, Pause),
@@ -251,10 +240,19 @@ def files_of(report: Report) -> list[ReportFile]:
 
     Returns:
         Empty for one that was accepted whole, or waits, in one file: it says nothing
-        the report does not say itself.
+        the report does not say itself. A file that goes by itself is always of interest.
     """
     found = list(report.files.all())
-    return found if len(found) > 1 or report.left_out else []
+    shown = len(found) > 1 or report.left_out or goes_alone(report)
+    return found if shown else []
+
+
+def goes_alone(report: Report) -> bool:
+    """Return whether the files of a report go, or went, each by itself."""
+    if Row(report).ended_at:
+        return batch.used(report)
+    destination = batch.destination(report)
+    return destination is not None and destination.name == BATCH
 
 
 def rest_of(report: Report) -> list[Report]:
@@ -270,11 +268,39 @@ def rest_of(report: Report) -> list[Report]:
 
 def attempts_of(report: Report) -> list[dict[str, object]]:
     """Return every call made for a report, the first one first, with what it was."""
-    tries = Attempt.objects.filter(kind=delivery.KIND, item=str(report.pk))
+    tries = Attempt.objects.filter(kind=batch.KIND, item=str(report.pk))
     return [
         {"row": one, "call": CALLS.get(one.destination, one.destination)}
         for one in tries.order_by("started_at", "pk")
     ]
+
+
+def _bulk_steps(report: Report, recipient: str, *, bad: bool) -> list[Step]:
+    """Return the steps of an upload that is checked, then acknowledged."""
+    accepted = report.accepted_at is not None
+    uploaded = bool(report.status_id) or accepted
+    far = f", {report.percent}%" if report.percent and not accepted else ""
+    verb = "has checked" if accepted else "is checking"
+    return [
+        Step(
+            "Uploaded" if uploaded else f"Uploading to {recipient}",
+            _state(done=uploaded, bad=bad),
+        ),
+        Step(
+            f"{_first(recipient)} {verb} the report{far}",
+            _state(done=accepted, bad=uploaded and bad, todo=not uploaded),
+        ),
+    ]
+
+
+def _files_sent(report: Report, recipient: str, *, bad: bool) -> list[Step]:
+    """Return the one step of files that each go by themselves."""
+    accepted = report.accepted_at is not None
+    files = report.files.count()
+    sent = files - report.files.filter(accepted=None).count()
+    many = f", {sent} of {files} files" if files > 1 and not accepted else ""
+    text = "Uploaded" if accepted else f"Uploading to {recipient}{many}"
+    return [Step(text, _state(done=accepted, bad=bad))]
 
 
 def _state(*, done: bool, bad: bool, todo: bool = False) -> str:

@@ -242,6 +242,7 @@ class ReportFile(models.Model):
     last_day = models.DateField()
     record_count = models.PositiveIntegerField()
     accepted = models.BooleanField(null=True)
+    receipt = models.CharField(max_length=200, blank=True)  # of a file sent by itself
 
     class Meta:
         ordering = ["number"]

@@ -17,7 +17,7 @@ from common.models import Via
 from common.sealing import SealBroken
 from licensing import services as licensing
 from licensing.models import License
-from usage import changes, delivery, document
+from usage import batch, changes, delivery, document
 from usage.changes import Changes
 from usage.document import Document, Heading
 from usage.errors import ReportRefused
@@ -103,7 +103,7 @@ def send(
     with transaction.atomic():
         _lock()
         waiting = _open(standing, now)
-        if waiting and waiting.selected_at and not delivery.trouble():
+        if waiting and waiting.selected_at and not delivery.trouble(waiting):
             return Outcome(waiting, "running")
         report = waiting
         if report is None:
@@ -123,7 +123,7 @@ def send(
             address=address,
             details={"digest": report.digest},
         )
-        delivery.try_now(now)
+        delivery.try_now(report, now)
     _remember(report)
     return Outcome(report, "selected" if waiting else "built")
 
@@ -290,7 +290,8 @@ def _close(reports: Reports, reason: str, now: datetime) -> None:
 
 
 def _on_its_way(report: Report) -> bool:
-    return bool(report.lease or report.status_id or report.selected_at)
+    begun = report.lease or report.status_id or report.selected_at
+    return bool(begun or batch.begun(report))
 
 
 def _replace(report: Report, now: datetime) -> None:

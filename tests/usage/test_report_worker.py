@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from sandbox.app import BULK
+from sandbox.app import BULK, USAGE_BATCH
 from sandbox.faults import parse_rules
 from tests.telemetry.test_worker import (  # noqa: F401 - fixtures
     Installation,
@@ -36,14 +36,22 @@ assert tasks.nudge()
 ACCEPTED = "from usage.models import Report; print(Report.objects.get().receipt)"
 
 
+@pytest.mark.parametrize(
+    ("channel", "path", "counted"),
+    [("bulk", BULK, "reports"), ("batch", USAGE_BATCH, "files")],
+)
 def test_a_worker_killed_after_the_upload_has_one_effect(
     installation: Installation,  # noqa: F811
+    channel: str,
+    path: str,
+    counted: str,
 ) -> None:
-    rule = {"path": BULK, "mode": "hang_after", "args": {"seconds": 60}}
+    installation.environment["NMS_USAGE_CHANNEL"] = channel
+    rule = {"path": path, "mode": "hang_after", "args": {"seconds": 60}}
     installation.box.faults.set(parse_rules([rule]))
     installation.run(SELECT)
     installation.start_worker()
-    uploads = lambda: installation.box.store.arrivals(host="vendor", prefix=BULK)  # noqa: E731
+    uploads = lambda: installation.box.store.arrivals(host="vendor", prefix=path)  # noqa: E731
     until(installation, 60, "the report arrives", uploads)
     installation.kill_worker()
 
@@ -62,5 +70,5 @@ def test_a_worker_killed_after_the_upload_has_one_effect(
     assert first.body == again.body
     assert dict(first.headers) == dict(again.headers)
     stats = installation.box.store.stats()
-    assert (stats["reports_unique"], stats["reports_repeated"]) == (1, 1)
+    assert [stats[f"{counted}_{how}"] for how in ("unique", "repeated")] == [1, 1]
     assert len(installation.run(ACCEPTED).strip()) == 36
