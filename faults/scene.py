@@ -246,7 +246,7 @@ def mutated(arrivals: list[Any]) -> int:
     seen: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for one in arrivals:
         key = one.fields.get("idempotency-key")
-        if key and one.fault != "refuse_after_accept":  # whose body nobody read
+        if key and one.fields.get("content-length") == str(len(one.body)):  # whole
             seen[key].add((one.sha256, one.fields.get("authorization", "")))
     return sum(len(variants) - 1 for variants in seen.values())
 

@@ -37,6 +37,7 @@ def test_a_case_that_held_says_yes() -> None:
 def test_a_retry_with_other_bytes_or_another_token_is_found() -> None:
     def sent(body: bytes, token: str) -> Request:
         headers = [("Idempotency-Key", "one"), ("Authorization", token)]
+        headers += [("Content-Length", "1")]
         request = Request("vendor", "POST", "/", "HTTP/1.1", headers)
         request.body = body
         return request
@@ -45,3 +46,4 @@ def test_a_retry_with_other_bytes_or_another_token_is_found() -> None:
     assert mutated([first, sent(b"a", "x")]) == 0
     assert mutated([first, sent(b"b", "x")]) == 1
     assert mutated([first, sent(b"a", "y")]) == 1
+    assert mutated([first, sent(b"", "x")]) == 0, "its sender died over it"

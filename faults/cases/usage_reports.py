@@ -1,4 +1,7 @@
-"""Usage reports: workers that die while one is built, uploaded, asked for, fetched."""
+"""Usage reports: workers that die while one is built, uploaded, asked for, fetched.
+
+Then the same of files that go by themselves (NMS_USAGE_CHANNEL=batch).
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from typing import Any
 
 from django.db import connections
 from django.db.models import Count
+from django.test import override_settings
 
 from faults.driving import Child, End
 from faults.rows import Row
 from faults.scene import Scene, mutated
-from sandbox.app import BULK
+from sandbox.app import BULK, USAGE_BATCH
 from tests.usage.conftest import used
 from usage import delivery, reports
 from usage.models import Report, Total
@@ -66,16 +70,38 @@ def run(scene: Scene) -> Iterator[Row]:
     yield row
     yield _at_random(scene, 8 if scene.short else 40)
     for number, path in enumerate((BULK, f"{BULK}/status", f"{BULK}/download")):
-        for mode, rule in ANSWERS[:: 4 if scene.short else 1]:
-            _day(scene)
-            scene.fails(mode, path, times=2, **rule)
-            for _ in range(3):
-                _sweep(scene)
-                scene.forward(hours=1)
-            scene.fails("")
-            _drain(scene)
+        _answers(scene, path)
         what = ("upload", "question", "download")[number]
         yield _row(scene, f"usage report, bad answers to the {what}")
+    with override_settings(NMS_USAGE_CHANNEL="batch"):
+        yield from _by_batch(scene)
+
+
+def _by_batch(scene: Scene) -> Iterator[Row]:
+    """The same of files that go by themselves: one call a day."""
+    steps = [one for one in STEPS if not one.endswith((":2", ":3"))]
+    missed = []
+    for step in steps[:: 3 if scene.short else 1]:
+        _day(scene)
+        if not _sweep(scene, step).killed:
+            missed.append(step)
+        _drain(scene)
+    row = _row(scene, "usage file, kill -9 at each step", f"{len(steps)} steps")
+    row.wrong += [f"nothing died at {step}" for step in missed]
+    yield row
+    _answers(scene, USAGE_BATCH)
+    yield _row(scene, "usage file, bad answers")
+
+
+def _answers(scene: Scene, path: str) -> None:
+    for mode, rule in ANSWERS[:: 4 if scene.short else 1]:
+        _day(scene)
+        scene.fails(mode, path, times=2, **rule)
+        for _ in range(3):
+            _sweep(scene)
+            scene.forward(hours=1)
+        scene.fails("")
+        _drain(scene)
 
 
 def _at_random(scene: Scene, times: int) -> Row:
@@ -132,7 +158,9 @@ def _row(scene: Scene, case: str, note: str = "") -> Row:
         built = Report.objects.count()
     finally:
         connections.close_all()
-    row.mutated += mutated(scene.arrivals(since, BULK))
-    if stats["reports_unique"] != built:
-        row.wrong.append(f"{built} built, {stats['reports_unique']} arrived")
+    for path in (BULK, USAGE_BATCH):
+        row.mutated += mutated(scene.arrivals(since, path))
+    arrived = stats["reports_unique"] + stats["files_unique"]
+    if arrived != built:
+        row.wrong.append(f"{built} built, {arrived} arrived")
     return row
