@@ -25,6 +25,8 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from kombu.transport import virtual
 
+from common.pruning import delete_some
+
 log = structlog.get_logger(__name__)
 LOST = (OperationalError, InterfaceError)
 MOST_DELIVERIES = 10
@@ -106,7 +108,7 @@ class Channel(virtual.Channel):
     def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
         """Insert a message in the caller's transaction; clear what expired."""
         now = timezone.now()
-        _messages().filter(expires_at__lt=now).delete()
+        delete_some(_messages().filter(expires_at__lt=now))
         _messages().create(
             queue=queue,
             tag=message["properties"]["delivery_tag"],

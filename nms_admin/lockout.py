@@ -26,6 +26,7 @@ from audit.models import Record
 from audit.services import head, record
 from common.access import client_address
 from common.models import Via
+from common.pruning import delete_some
 
 NAME_LIMIT: int = settings.AXES_FAILURE_LIMIT
 ADDRESS_LIMIT = 20
@@ -95,7 +96,9 @@ def claim(name: str, address: str, *, now: datetime) -> bool:
         username=_digest(name), ip_address=address or None, user_agent=""
     )
     more = {"failures_since_start": F("failures_since_start") + 1, "attempt_time": now}
-    AccessAttempt.objects.filter(attempt_time__lte=now - WAIT).delete()
+    past = AccessAttempt.objects.filter(attempt_time__lte=now - WAIT)
+    (past & mine).delete()  # what a new count begins without
+    delete_some(past)
     if not mine.update(**more):
         try:
             with transaction.atomic():

@@ -13,9 +13,9 @@ from django.apps import apps
 from django.conf import settings
 from django.db.models import Model
 
+from common.pruning import delete_some
 from nms_admin import sessions
 
-CHUNK = 2000  # rows of one table in one run: the next run goes on
 PERIOD = "NMS_RETENTION_DAYS (400)"
 PERSON = "until a person removes it"
 ALWAYS = "always"
@@ -105,10 +105,10 @@ TABLES = {
 def prune(now: datetime) -> int:
     """Delete what is past its time and deleted by nobody else; return how many rows.
 
-    At most ``CHUNK`` rows a table, so that no run holds a lock for long.
+    A portion of each table, so that no run holds a lock for long.
     """
-    sessions.prune(now=now)
-    return sum(_prune(label, kept, now) for label, kept in TABLES.items() if kept.field)
+    dated = ((label, kept) for label, kept in TABLES.items() if kept.field)
+    return sessions.prune(now=now) + sum(_prune(*one, now) for one in dated)
 
 
 def table() -> str:
@@ -124,6 +124,4 @@ def _prune(label: str, kept: Kept, now: datetime) -> int:
     dated = model._meta.get_field(kept.field).get_internal_type() == "DateField"
     before = limit.date() if dated else limit
     rows = model._default_manager.filter(**{f"{kept.field}__lt": before})
-    old = list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK])
-    model._default_manager.filter(pk__in=old).delete()
-    return len(old)
+    return delete_some(rows)

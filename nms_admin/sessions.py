@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from common.access import client_address
+from common.pruning import delete_some
 from nms_admin.models import Session, User
 
 # What a page asks by itself, without anybody at the keyboard.
@@ -129,7 +130,7 @@ def end(user: User, *, keep: str | None = None, only: str = "") -> int:
     return ended
 
 
-def prune(*, now: datetime) -> None:
-    """Delete the rows of sessions that have ended by themselves."""
+def prune(*, now: datetime) -> int:
+    """Delete a portion of the sessions that have ended by themselves; return how many."""
     idle = Q(seen_at__lte=now - settings.SESSION_IDLE)
-    Session.objects.filter(Q(expire_date__lte=now) | idle).delete()
+    return delete_some(Session.objects.filter(Q(expire_date__lte=now) | idle))

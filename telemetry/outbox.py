@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from common.pruning import delete_some
 from egress.models import Attempt
 from licensing import services as licensing
 from licensing.services import Terms
@@ -170,10 +171,8 @@ def prune(now: datetime) -> int:
             if batch.dead_at and not batch.discarded_at:
                 tally(DailyCount.Outcome.REFUSED, counts_of(batch))
         Batch.objects.filter(pk__in=[batch.pk for batch in old]).delete()
-        attempts = Attempt.objects.filter(started_at__lt=before)
-        tries = list(attempts.values_list("pk", flat=True)[:CHUNK])
-        Attempt.objects.filter(pk__in=tries).delete()
-    return len(old) + len(tries)
+        tries = delete_some(Attempt.objects.filter(started_at__lt=before))
+    return len(old) + tries
 
 
 def day_of(moment: datetime) -> date:

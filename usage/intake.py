@@ -13,6 +13,7 @@ from django.db.models.functions import Greatest
 from django.views.decorators.debug import sensitive_variables
 
 from common.access import is_within
+from common.pruning import delete_some
 from licensing import services as licensing
 from usage.errors import MessageRefused
 from usage.models import Cluster, ClusterDay, Period, Rejections, Reporter
@@ -129,7 +130,7 @@ def count_refusal(refusal: MessageRefused, address: str, now: datetime) -> int:
 def prune(now: datetime) -> int:
     """Delete what is older than NMS_RETENTION_DAYS; reporters and clusters stay.
 
-    At most ``PRUNED`` rows of each table: the next run goes on.
+    At most ``PRUNED`` rows of each table at once.
     """
     oldest = now - timedelta(days=settings.NMS_RETENTION_DAYS)
     day = oldest.astimezone(UTC).date()
@@ -138,11 +139,7 @@ def prune(now: datetime) -> int:
         ClusterDay.objects.filter(day__lt=day),
         Rejections.objects.filter(day__lt=day),
     )
-    total = 0
-    for rows in old:
-        found = list(rows.order_by("pk").values_list("pk", flat=True)[:PRUNED])
-        total += rows.model._default_manager.filter(pk__in=found).delete()[0]
-    return total
+    return sum(delete_some(rows, PRUNED) for rows in old)
 
 
 def _reporter(message: Message, now: datetime) -> Reporter:

@@ -14,6 +14,7 @@ from django.db import transaction
 from audit import services as audit
 from common import choices, faults
 from common.models import Via
+from common.pruning import delete_some
 from common.sealing import SealBroken
 from licensing import services as licensing
 from licensing.models import License
@@ -25,6 +26,7 @@ from usage.models import Report, ReportFile, ReportPart, Reports, Schedule, Tota
 
 log = structlog.get_logger(__name__)
 PART = 1024 * 1024
+PRUNED = 200  # parts, and acknowledgements, in one run
 DAY = timedelta(days=1)
 NOBODY_YET = uuid.UUID(int=0)  # the id shown before there is a report
 
@@ -235,7 +237,8 @@ def begin_after(moment: datetime) -> None:
 def prune(now: datetime) -> int:
     """Delete the bytes of reports that ended before NMS_RETENTION_DAYS.
 
-    An open one of that age is given up. Digests and totals stay.
+    An open one of that age is given up. Digests and totals stay. At most ``PRUNED``
+    parts and acknowledgements at once: they are large.
 
     Returns:
         How many parts were deleted.
@@ -243,8 +246,10 @@ def prune(now: datetime) -> int:
     limit = now - timedelta(days=settings.NMS_RETENTION_DAYS)
     old = Report.objects.filter(built_at__lt=limit)
     _close(old.open(), "It waited longer than reports are kept.", now)
-    old.exclude(acknowledgement=b"").update(acknowledgement=b"")
-    return ReportPart.objects.filter(report__in=old).delete()[0]
+    said = old.exclude(acknowledgement=b"").values_list("pk", flat=True)
+    emptied = list(said.order_by("sequence")[:PRUNED])
+    Report.objects.filter(pk__in=emptied).update(acknowledgement=b"")
+    return delete_some(ReportPart.objects.filter(report__in=old), PRUNED)
 
 
 def _remember(report: Report) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from axes.models import AccessFailureLog, AccessLog
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.apps import apps
 from django.conf import settings
 from django.db import models
 
 from analytics.models import Blocked
+from common import pruning
 from dataplanes.models import Refusals
-from nms_admin import celery, retention
+from nms_admin import celery, lockout, retention
 from nms_admin.models import Message, Session, Snooze
 from telemetry import processes
 from telemetry.models import ProcessRun
@@ -70,7 +71,7 @@ def old_and_new(ada, now, settings) -> None:
 
 
 def test_what_is_past_its_time_goes_and_the_last_day_stays(old_and_new, now) -> None:
-    assert retention.prune(now) == 7
+    assert retention.prune(now) == 8
     kinds = (Blocked, Refusals, ProcessRun, AccessLog, AccessFailureLog)
     for kind in (*kinds, Snooze, Message, Session):
         assert kind.objects.count() == 1, kind
@@ -80,10 +81,10 @@ def test_what_is_past_its_time_goes_and_the_last_day_stays(old_and_new, now) -> 
 def test_one_run_deletes_a_bounded_number_and_the_next_goes_on(
     old_and_new, now, monkeypatch
 ) -> None:
-    monkeypatch.setattr(retention, "CHUNK", 1)
+    monkeypatch.setattr(pruning, "MOST", 1)
     later = now + 2 * DAY
-    assert retention.prune(later) == 7
-    assert retention.prune(later) == 7
+    assert retention.prune(later) == 8
+    assert retention.prune(later) == 8
     assert retention.prune(later) == 0
 
 
@@ -91,3 +92,17 @@ def test_a_task_without_an_end_is_kept(now) -> None:
     Message.objects.create(queue="celery", tag="1", payload="", visible_at=now)
     retention.prune(now + 4000 * DAY)
     assert Message.objects.count() == 1
+
+
+def test_a_lock_that_ended_counts_anew_though_others_wait_to_be_deleted(
+    now, monkeypatch
+) -> None:
+    for name in ("otto", "vera", "ada"):
+        for _ in range(4):
+            assert lockout.claim(name, "192.0.2.1", now=now)
+    monkeypatch.setattr(pruning, "MOST", 1)
+    later = now + lockout.WAIT
+    assert lockout.claim("ada", "192.0.2.1", now=later)
+    rows = AccessAttempt.objects.order_by("attempt_time")
+    counts = list(rows.values_list("failures_since_start", flat=True))
+    assert counts == [4, 1]

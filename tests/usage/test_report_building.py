@@ -304,6 +304,22 @@ def test_bytes_are_kept_as_long_as_was_set_and_digests_for_ever(clock) -> None:
     assert Total.objects.exists()
 
 
+def test_one_run_deletes_a_bounded_number_of_reports_and_the_next_goes_on(
+    clock, monkeypatch
+) -> None:
+    monkeypatch.setattr(reports, "PRUNED", 2)
+    for _ in range(3):
+        used(clock.now.date(), 3)
+        clock.forward(days=1)
+        accepted(send(clock).report, clock)
+    Report.objects.update(acknowledgement=b"said")
+    later = clock.now + DAY * 401
+    assert (reports.prune(later), ReportPart.objects.count()) == (2, 1)
+    assert Report.objects.exclude(acknowledgement=b"").count() == 1
+    assert (reports.prune(later), ReportPart.objects.count()) == (1, 0)
+    assert Report.objects.exclude(acknowledgement=b"").count() == 0
+
+
 def test_the_preview_is_what_send_usage_builds(clock) -> None:
     used(clock.now.date() - DAY, 3)
     shown = reports.preview(clock.now)
