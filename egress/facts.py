@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
 
@@ -113,6 +114,29 @@ def short(name: x509.Name) -> str:
 def day(moment: datetime) -> str:
     """Return a day as ``4 Mar 2027``."""
     return f"{moment.day} {moment:%b %Y}"
+
+
+def dated(text: str) -> datetime | None:
+    """Return the moment of a ``Date`` header; None when there is none to be read."""
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def skew(theirs: datetime, begun: datetime, ended: datetime) -> timedelta:
+    """Return how far our clock is ahead of the one that dated an answer.
+
+    It was dated while the call ran, so a date in between is no difference.
+
+    Example:
+        >>> noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
+        >>> minute = timedelta(minutes=1)
+        >>> [skew(noon, noon + n * minute, noon + (n + 1) * minute) // minute
+        ...  for n in (-3, 0, 2)]
+        [-2, 0, 2]
+    """
+    return max(begun - theirs, timedelta()) + min(ended - theirs, timedelta())
 
 
 def length(span: timedelta) -> str:

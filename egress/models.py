@@ -47,7 +47,8 @@ class Attempt(models.Model):
     """One try to deliver one item, written before the first byte leaves.
 
     ``outcome`` is empty while the try runs. ``reached`` is False only when it is
-    certain that no byte of the item left this host.
+    certain that no byte of the item left this host. ``skew`` is by how many seconds
+    this host's clock was ahead of the date of the answer; None without one.
     """
 
     class Outcome(models.TextChoices):
@@ -74,6 +75,7 @@ class Attempt(models.Model):
     status = models.PositiveIntegerField(null=True)
     cause = models.CharField(max_length=40, blank=True)
     sentence = models.CharField(max_length=300, blank=True)
+    skew = models.IntegerField(null=True)
 
     class Meta:
         indexes = [

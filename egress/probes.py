@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -338,9 +337,8 @@ class _Probe:
 
     def _compare(self, date: str | None) -> None:
         """Warn when the clocks differ by more than a minute."""
-        try:
-            theirs = parsedate_to_datetime(date or "").astimezone(UTC)
-        except (ValueError, OverflowError):
+        theirs = facts.dated(date or "")
+        if theirs is None:
             return
         skew = self.clock() - theirs
         if abs(skew) > SKEW:

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from audit import services as audit
 from common import faults
-from egress import backoff, gate, transport
+from egress import backoff, facts, gate, transport
 from egress.destinations import Destination
 from egress.errors import (
     CredentialsRefused,
@@ -26,6 +26,7 @@ from egress.models import Attempt
 from egress.transport import Answer
 
 log = structlog.get_logger(__name__)
+MOST_SKEW = 2**31 - 1  # seconds that the table holds
 Clock = Callable[[], datetime]
 T = TypeVar("T")
 
@@ -143,6 +144,7 @@ def _exchange(
     try:
         answer = call()
         faults.reach("egress.answered")
+        attempt.skew = _skew(answer, attempt.started_at, clock())
         judge(answer, clock(), final)
         with transaction.atomic():
             accepted = accept(answer)
@@ -254,6 +256,7 @@ def _close(
         status=error.status if error else status,
         cause=error.code if error else "",
         sentence=error.sentence[:300] if error else "",
+        skew=attempt.skew,
     )
     if outcome in (Attempt.Outcome.FAILED, Attempt.Outcome.UNKNOWN):
         return  # the gate sums failures up
@@ -264,6 +267,14 @@ def _close(
         outcome=outcome,
         cause=error.code if error else "",
     )
+
+
+def _skew(answer: Answer, begun: datetime, ended: datetime) -> int | None:
+    theirs = facts.dated(answer.headers.get("date", ""))
+    if theirs is None:
+        return None
+    seconds = round(facts.skew(theirs, begun, ended).total_seconds())
+    return max(-MOST_SKEW, min(seconds, MOST_SKEW))
 
 
 def _failure(error: TransientError) -> str:

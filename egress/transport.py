@@ -39,7 +39,7 @@ from egress.errors import NotAllowed, TransientError
 DEADLINE = timedelta(seconds=30)
 CONNECT = timedelta(seconds=10)
 LIMIT = 64 * 1024
-KEPT = ("content-type", "content-encoding", "retry-after")
+KEPT = ("content-type", "content-encoding", "retry-after", "date")
 NOT_PUBLIC = (
     "Its name leads to {address}, {kind}, and keys are fetched from public addresses"
     " only. Check DNS; set NMS_PROXY_URL if a proxy leads out, or bring the keys by"
@@ -50,7 +50,7 @@ Question = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: the status, three headers in lower case, the body as it came."""
+    """What came back: the status, four headers in lower case, the body as it came."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from audit import checking
 from common import tasks
 from egress import destinations, gate
 from egress.models import Attempt
+from egress.probes import SKEW
 from licensing import keys
 from licensing import services as licensing
 from nms_admin import attention, health_processes, notices
@@ -165,8 +166,24 @@ def _disk() -> Iterator[Row]:
         yield Row("Server", "Disk", "ok", sentence)
 
 
+def _skew() -> tuple[timedelta, str, datetime] | None:
+    """Return how far the clock was ahead of the last dated answer's, and whose.
+
+    Returns:
+        None when it was right then, or no answer came lately.
+    """
+    tries = Attempt.objects.order_by("-pk").values_list("skew", "host", "started_at")
+    dated = ((skew, host, at) for skew, host, at in tries[:LATELY] if skew is not None)
+    skew, host, at = next(dated, (0, "", None))
+    found = timedelta(seconds=skew)
+    return (found, host, at) if at and abs(found) > SKEW else None
+
+
 def _clock(now: datetime) -> Iterator[Row]:
-    """Compare the clock with what was written here before: it may only be later."""
+    """Compare the clock with what was written here before, and with the last answer.
+
+    It may only be later than the one; the other was dated by the host that was called.
+    """
     newest = [
         ProcessRun.objects.aggregate(at=Max("seen_at"))["at"],
         Attempt.objects.aggregate(at=Max("started_at"))["at"],
@@ -176,6 +193,13 @@ def _clock(now: datetime) -> Iterator[Row]:
         sentence = f"It is {_length(last - now)} behind what was written here before."
         todo = "Set the clock of this server, and keep it with NTP (chrony)."
         yield Row("Server", "Clock", "bad", sentence, todo, last, word="Wrong")
+        return
+    if found := _skew():
+        skew, host, at = found
+        side = "ahead of" if skew > timedelta() else "behind"
+        sentence = f"It is {_length(abs(skew))} {side} the clock of {host}."
+        todo = "Set it by NTP: licenses and reports are dated by it."
+        yield Row("Server", "Clock", "warn", sentence, todo, at, word="Differs")
         return
     sentence = f"{now.astimezone(UTC):%H:%M} UTC, and never behind what was written."
     yield Row("Server", "Clock", "ok", sentence)
