@@ -45,6 +45,12 @@ NOT_PUBLIC = (
     " only. Check DNS; set NMS_PROXY_URL if a proxy leads out, or bring the keys by"
     " NMS_JWKS_FILE."
 )
+FAILURES = (
+    requests.RequestException,
+    u3.HTTPError,
+    OSError,
+    http.client.HTTPException,
+)
 Question = Callable[[], bool]
 
 
@@ -270,38 +276,48 @@ def _call(
     if not destination.encrypted and not (settings.SANDBOX and destination.local):
         raise NotAllowed("plain http goes to this host only, in sandbox mode")
     call = _Call(allowed, deadline, destination.public)
+    seconds = deadline.total_seconds()
+    with _adapter() as adapter, _under_way(call, seconds):
+        try:
+            response = _session(destination, headers, adapter).request(
+                method,
+                destination.url,
+                data=body,
+                timeout=(min(CONNECT.total_seconds(), seconds), seconds),
+                allow_redirects=False,
+                stream=True,
+            )
+            with response:
+                return _read(response, limit)
+        except FAILURES as error:
+            raise _explain(error, call) from None
+
+
+@contextmanager
+def _under_way(call: _Call, seconds: float) -> Iterator[None]:
+    """Let connections know whose they are, and cut the call off at its deadline."""
     token = _running.set(call)
-    timer = threading.Timer(deadline.total_seconds(), call.cut)
+    timer = threading.Timer(seconds, call.cut)
     timer.daemon = True
     timer.start()
-    kept = _kept.get()
-    adapter = kept or _Adapter()
     try:
-        response = _session(destination, headers, adapter).request(
-            method,
-            destination.url,
-            data=body,
-            timeout=(
-                min(CONNECT, deadline).total_seconds(),
-                deadline.total_seconds(),
-            ),
-            allow_redirects=False,
-            stream=True,
-        )
-        with response:
-            return _read(response, limit)
-    except (
-        requests.RequestException,
-        u3.HTTPError,
-        OSError,
-        http.client.HTTPException,
-    ) as error:
-        raise _explain(error, call) from None
+        yield
     finally:
         timer.cancel()
         _running.reset(token)
-        if adapter is not kept:
-            adapter.close()
+
+
+@contextmanager
+def _adapter() -> Iterator[_Adapter]:
+    """Give the adapter that is kept, else one for this call alone."""
+    if kept := _kept.get():
+        yield kept
+        return
+    adapter = _Adapter()
+    try:
+        yield adapter
+    finally:
+        adapter.close()
 
 
 def _session(

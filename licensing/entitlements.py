@@ -23,6 +23,7 @@ from common.models import Via
 from common.sealing import SealBroken, unseal
 from egress import destinations, gate
 from egress import services as egress
+from egress.destinations import Destination
 from egress.errors import DeliveryError, NotAllowed, TransientError
 from egress.models import Gate, Pause
 from egress.transport import Answer
@@ -125,18 +126,8 @@ def fetch(license_id: int, clock: Clock) -> bool:
     except SealBroken as error:
         gate.left(ticket)
         return _failed(found, str(error))
-    number = str(uuid.uuid4())
     try:
-        granted = egress.ask(
-            egress.Item("entitlements", number, number, b"", connection.number()),
-            destination,
-            ticket,
-            headers={"Authorization": f"Bearer {token}"},
-            allowed=lambda: due(License.objects.filter(pk=license_id).first(), clock()),
-            accept=_read,
-            clock=clock,
-            final=(IN_USE,),
-        )
+        granted = _ask(license_id, destination, ticket, token, clock)
     except NotAllowed:
         return False
     except DeliveryError as error:
@@ -146,6 +137,26 @@ def fetch(license_id: int, clock: Clock) -> bool:
     _store(found, granted.rows, clock())
     _renew(found, granted.renewed, clock())
     return True
+
+
+def _ask(
+    license_id: int,
+    destination: Destination,
+    ticket: gate.Pass,
+    token: str,
+    clock: Clock,
+) -> Granted:
+    number = str(uuid.uuid4())
+    return egress.ask(
+        egress.Item("entitlements", number, number, b"", connection.number()),
+        destination,
+        ticket,
+        headers={"Authorization": f"Bearer {token}"},
+        allowed=lambda: due(License.objects.filter(pk=license_id).first(), clock()),
+        accept=_read,
+        clock=clock,
+        final=(IN_USE,),
+    )
 
 
 def _read(answer: Answer) -> Granted:

@@ -126,13 +126,7 @@ def apply_license(
     """
     if not replace and License.objects.filter(current=True).exists():
         raise AlreadyLicensed
-    written = license_in(content)
-    try:
-        added = checking.checked(written, now, subscription_id.strip())
-    except LicenseRejected as refusal:
-        if refusal.code == "unknown_key":
-            keys.ask(now)
-        raise
+    added = _checked(content, subscription_id, now)
     added.applied_at, added.applied_by, added.via = now, by, via
     try:
         with transaction.atomic():
@@ -150,6 +144,18 @@ def apply_license(
     except IntegrityError:
         raise (AlreadyLicensed if seen is None else Overtaken) from None
     return kept
+
+
+@sensitive_variables()
+def _checked(content: bytes, subscription_id: str, now: datetime) -> License:
+    """Return the license in a file, checked; a key that is not here is asked for."""
+    written = license_in(content)
+    try:
+        return checking.checked(written, now, subscription_id.strip())
+    except LicenseRejected as refusal:
+        if refusal.code == "unknown_key":
+            keys.ask(now)
+        raise
 
 
 def overtaken_by(found: License | None) -> License | None:

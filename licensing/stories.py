@@ -70,57 +70,15 @@ def story(
         now: What the clock of this server shows.
         refreshed: Whether entitlements are asked for daily with Continuous Connection on.
     """
-    ends, grace = _day(state.ends_on), _day(state.grace_ends_on)
     missing = f" Now: {no_keys}." if no_keys else ""
-    if state.phase == "waiting" and check_error:
-        return Story(
-            "bad",
-            "The license cannot be verified",
-            f"{check_error} It stays stored and inactive, and events are held. It is"
-            " checked again by itself when newer keys come.",
-            icon="alert-octagon",
-        )
     if state.phase == "waiting":
-        return Story(
-            "warn",
-            "Waiting for F5’s keys",
-            "The license is stored and inactive until a key set is here to check its"
-            " signature. Let this server reach NMS_JWKS_URL, or set NMS_JWKS_FILE to the"
-            f" key file; the check follows by itself within a minute.{missing}",
-        )
+        return _waiting(check_error, missing)
     if state.phase == "not_yet_valid":
-        clock = f" The clock of this server says {_moment(now)}." if now else ""
-        return Story(
-            "warn",
-            "The license is not valid yet",
-            f"It starts on {_day(state.starts_at)}.{clock} Events are held until then."
-            " Check the clock if that is wrong.",
-        )
+        return _not_yet_valid(state, now)
     if state.phase == "grace":
-        return Story(
-            "warn",
-            f"License expired, grace ends {_when(state.days_left)}",
-            f"Expired after {ends}. Everything goes on until {grace}; after that NGINX"
-            " Plus stops processing traffic, by F5’s documentation. Download the new"
-            " .jwt from MyF5 and replace the license.",
-            renews=True,
-            icon="alert-triangle",
-        )
+        return _grace(state)
     if state.phase == "expired":
-        plus = (
-            ""
-            if state.trial
-            else " NGINX Plus instances under it no longer process traffic, by F5’s"
-            " documentation."
-        )
-        return Story(
-            "bad",
-            "License expired" + ("" if state.trial else " and grace has ended"),
-            f"It ended on {grace}.{plus} Events and usage reports are held here until you"
-            " add a new license. Nothing else stops: you can replace or terminate it.",
-            renews=True,
-            icon="alert-octagon",
-        )
+        return _expired(state)
     if state.provisional:
         return Story(
             "warn",
@@ -129,23 +87,83 @@ def story(
             " added. Features work. Events stay held. Set NMS_JWKS_FILE to check it."
             f"{missing}",
         )
-    if state.warn_stage:
-        after = "" if state.trial else f" After {ends} you have 90 days’ grace."
-        renewal = (
-            "A renewal that comes with the daily entitlements takes effect by itself"
-            " while Continuous Connection is on; without one, download the new .jwt from"
-            " MyF5 and replace the license."
-            if refreshed
-            else "Renewals are not picked up automatically: download the new .jwt from"
-            " MyF5 and replace the license."
-        )
+    return _ends_soon(state, refreshed=refreshed) if state.warn_stage else None
+
+
+def _waiting(check_error: str, missing: str) -> Story:
+    if check_error:
         return Story(
-            "info" if state.warn_stage == 60 else "warn",
-            f"License expires {_when(state.days_left)}",
-            f"It is valid through {ends}.{after} {renewal}",
-            renews=True,
+            "bad",
+            "The license cannot be verified",
+            f"{check_error} It stays stored and inactive, and events are held. It is"
+            " checked again by itself when newer keys come.",
+            icon="alert-octagon",
         )
-    return None
+    return Story(
+        "warn",
+        "Waiting for F5’s keys",
+        "The license is stored and inactive until a key set is here to check its"
+        " signature. Let this server reach NMS_JWKS_URL, or set NMS_JWKS_FILE to the"
+        f" key file; the check follows by itself within a minute.{missing}",
+    )
+
+
+def _not_yet_valid(state: State, now: datetime | None) -> Story:
+    clock = f" The clock of this server says {_moment(now)}." if now else ""
+    return Story(
+        "warn",
+        "The license is not valid yet",
+        f"It starts on {_day(state.starts_at)}.{clock} Events are held until then."
+        " Check the clock if that is wrong.",
+    )
+
+
+def _grace(state: State) -> Story:
+    return Story(
+        "warn",
+        f"License expired, grace ends {_when(state.days_left)}",
+        f"Expired after {_day(state.ends_on)}. Everything goes on until"
+        f" {_day(state.grace_ends_on)}; after that NGINX Plus stops processing traffic,"
+        " by F5’s documentation. Download the new .jwt from MyF5 and replace the"
+        " license.",
+        renews=True,
+        icon="alert-triangle",
+    )
+
+
+def _expired(state: State) -> Story:
+    plus = (
+        " NGINX Plus instances under it no longer process traffic, by F5’s"
+        " documentation."
+    )
+    return Story(
+        "bad",
+        "License expired" + ("" if state.trial else " and grace has ended"),
+        f"It ended on {_day(state.grace_ends_on)}.{'' if state.trial else plus} Events"
+        " and usage reports are held here until you add a new license. Nothing else"
+        " stops: you can replace or terminate it.",
+        renews=True,
+        icon="alert-octagon",
+    )
+
+
+def _ends_soon(state: State, *, refreshed: bool) -> Story:
+    ends = _day(state.ends_on)
+    after = "" if state.trial else f" After {ends} you have 90 days’ grace."
+    renewal = (
+        "A renewal that comes with the daily entitlements takes effect by itself"
+        " while Continuous Connection is on; without one, download the new .jwt from"
+        " MyF5 and replace the license."
+        if refreshed
+        else "Renewals are not picked up automatically: download the new .jwt from"
+        " MyF5 and replace the license."
+    )
+    return Story(
+        "info" if state.warn_stage == 60 else "warn",
+        f"License expires {_when(state.days_left)}",
+        f"It is valid through {ends}.{after} {renewal}",
+        renews=True,
+    )
 
 
 def clock_story(known: datetime, now: datetime) -> Story:
@@ -268,6 +286,21 @@ def unanswered_story(
         cause: The code of what went wrong, when it is tried again.
         again: When that is; None when a worker is about to.
     """
+    if status:
+        return _refused(name, recipient, status)
+    reached = "could not be reached" if cause in NOT_REACHED else "had a problem"
+    when = f"at {_moment(again)}" if again else "within a minute"
+    return Story(
+        "warn",
+        f"Signature is good, but {recipient} {reached}",
+        f"The license is stored and works. Entitlements appear when {host} answers."
+        f" Next try {when}.",
+        replaces=False,
+        icon="plug-connected-x",
+    )
+
+
+def _refused(name: str, recipient: str, status: int) -> Story:
     who = recipient[:1].upper() + recipient[1:]
     if status == 409:
         return Story(
@@ -279,23 +312,12 @@ def unanswered_story(
             " to release it.",
             icon="ban",
         )
-    if status:
-        return Story(
-            "bad",
-            f"Signature is good, but {recipient} refused the license ({status})",
-            "The license is stored and works. Its entitlements are not asked for again"
-            " by themselves: replace the license, or try again.",
-            icon="ban",
-        )
-    reached = "could not be reached" if cause in NOT_REACHED else "had a problem"
-    when = f"at {_moment(again)}" if again else "within a minute"
     return Story(
-        "warn",
-        f"Signature is good, but {recipient} {reached}",
-        f"The license is stored and works. Entitlements appear when {host} answers."
-        f" Next try {when}.",
-        replaces=False,
-        icon="plug-connected-x",
+        "bad",
+        f"Signature is good, but {recipient} refused the license ({status})",
+        "The license is stored and works. Its entitlements are not asked for again"
+        " by themselves: replace the license, or try again.",
+        icon="ban",
     )
 
 

@@ -342,6 +342,22 @@ def _store(
         via=via,
         due_at=now,
     )
+    _store_content(report, made, found)
+    audit.record(
+        "usage.report_built",
+        now=now,
+        actor=by,
+        via=via,
+        subject=str(number),
+        details={"digest": made.digest, "sequence": report.sequence},
+    )
+    faults.reach("usage.building")
+    log.info("report.built", report=str(number), records=report.record_count)
+    return report
+
+
+def _store_content(report: Report, made: Document, found: Changes) -> None:
+    """Insert the bytes of a report, its files, and what it says."""
     ReportPart.objects.bulk_create(
         ReportPart(
             report=report, number=at // PART, content=made.archive[at : at + PART]
@@ -371,17 +387,6 @@ def _store(
         )
         for one in found.counts
     )
-    audit.record(
-        "usage.report_built",
-        now=now,
-        actor=by,
-        via=via,
-        subject=str(number),
-        details={"digest": made.digest, "sequence": report.sequence},
-    )
-    faults.reach("usage.building")
-    log.info("report.built", report=str(number), records=report.record_count)
-    return report
 
 
 def _document(
