@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -60,7 +59,14 @@ from licensing.errors import (
 from licensing.models import Entitlement, License
 from licensing.reading import MOST_BYTES
 from licensing.states import State
-from nms_admin import before_start, license_keys, notices, people, usage_page
+from nms_admin import (
+    before_start,
+    license_keys,
+    license_seen,
+    notices,
+    people,
+    usage_page,
+)
 from nms_admin.attention import license_story
 from nms_admin.license_tabs import tabs
 from telemetry import services as telemetry
@@ -96,17 +102,19 @@ def add(request: HtmxRequest) -> HttpResponse:
     choice = request.POST.getlist("telemetry")
     if choice not in ([], ["on"], ["off"]):
         return HttpResponseBadRequest("Send telemetry=on or telemetry=off, once.")
-    seen = request.POST.get("seen", "")
-    if not re.fullmatch("[0-9]{0,18}", seen, re.ASCII):
-        return HttpResponseBadRequest("Send seen as the form has it, or leave it out.")
+    try:
+        seen = license_seen.of(request)
+    except ValueError as error:
+        return HttpResponseBadRequest(str(error))
     now, replaces = timezone.now(), licensing.current() is not None
     try:
-        added = _apply(request, now, choice == ["on"] if choice else None)
+        added = _apply(request, now, choice == ["on"] if choice else None, seen)
     except LicenseRejected as refusal:
-        context = _form(refusal) | ({"seen": int(seen)} if seen else {})
+        context = _form(refusal) | ({} if seen is None else {"seen": seen})
         return render(request, "licensing/add.html", context, status=422)
     except Overtaken:
-        return render(request, "licensing/add.html", _overtaken(), status=409)
+        context = _form() | license_seen.overtaken()
+        return render(request, "licensing/add.html", context, status=409)
     except AlreadyLicensed:
         messages.error(request, "Another administrator added a license meanwhile.")
         return redirect("ui-license")
@@ -121,17 +129,18 @@ def add(request: HtmxRequest) -> HttpResponse:
 
 
 @sensitive_variables()
-def _apply(request: HtmxRequest, now: datetime, on: bool | None) -> License:
+def _apply(
+    request: HtmxRequest, now: datetime, on: bool | None, seen: int | None
+) -> License:
     file = request.FILES.get("file")
     pasted = request.POST.get("token", "")[: MOST_BYTES + 1].encode()
-    seen = request.POST.get("seen", "")
     return licensing.apply_license(
         content=bytes(file.read(MOST_BYTES + 1)) if file else pasted,
         subscription_id=request.POST.get("subscription_id", "")[:200],
         telemetry=None if settings.DO_NOT_TRACK else on,
         replace=True,
         cautious="anyway" not in request.POST,
-        seen=int(seen) if seen else None,
+        seen=seen,
         **_who(request, now),
     )
 
@@ -325,20 +334,11 @@ def _telling(found: License, mode: str) -> dict[str, str]:
 
 
 def _form(refusal: LicenseRejected | None = None) -> dict[str, Any]:
-    current = licensing.current()
-    return {
-        "current": current,
-        "seen": current.pk if current else 0,
+    return license_seen.drawn() | {
         "refusal": refusal,
         "connection_on": licensing.connection_on(),
         "locked": locks.find(locks.TELEMETRY),
     }
-
-
-def _overtaken() -> dict[str, Any]:
-    """Return the form drawn anew, and what was done since somebody opened it."""
-    context = _form()
-    return context | {"overtaken": licensing.overtaken_by(context["current"])}
 
 
 def _activation(found: License, state: State, now: datetime) -> dict[str, Any] | None:

@@ -9,7 +9,12 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+)
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.debug import (
@@ -28,9 +33,9 @@ from common.roles import Role
 from egress import destinations
 from licensing import services as licensing
 from licensing import tasks
-from licensing.errors import LicenseRejected
+from licensing.errors import AlreadyLicensed, LicenseRejected
 from licensing.reading import MOST_BYTES
-from nms_admin import first_run, lockout, people, setup_code
+from nms_admin import first_run, license_seen, lockout, people, setup_code
 from nms_admin.connectivity import in_force, results_context
 from nms_admin.models import User
 from nms_admin.setup_forms import AdministratorForm
@@ -266,29 +271,42 @@ def finish(request: HtmxRequest, _row: Setup) -> HttpResponse:
     return _show(request, 5, context)
 
 
-@sensitive_variables("content")
 def license_step(request: HtmxRequest, _row: Setup) -> HttpResponse:
     """Step 4: add the license, or skip it."""
-    hours = int(settings.NMS_HOLD_WINDOW.total_seconds() // 3600)
-    context: dict[str, Any] = {"license": licensing.current(), "hold_hours": hours}
+    hours = {"hold_hours": int(settings.NMS_HOLD_WINDOW.total_seconds() // 3600)}
     if request.method != "POST":
-        return _show(request, 4, context)
+        return _show(request, 4, license_seen.drawn() | hours)
+    try:
+        seen = license_seen.of(request)
+    except ValueError as error:
+        return HttpResponseBadRequest(str(error))
     by = _by(request)
-    if "add" in request.POST:
-        try:
-            licensing.apply_license(
-                content=_uploaded(request),
-                by=by.actor,
-                via=by.via,
-                now=by.now,
-                address=by.address,
-                subscription_id=request.POST.get("subscription_id", ""),
-                replace=True,
-            )
-        except LicenseRejected as refusal:
-            return _show(request, 4, {**context, "refusal": refusal}, 422)
+    try:
+        if "add" in request.POST:
+            _add_license(request, by, seen)
+    except LicenseRejected as refusal:
+        context = license_seen.drawn() | hours | {"refusal": refusal}
+        return _show(
+            request, 4, context | ({} if seen is None else {"seen": seen}), 422
+        )
+    except AlreadyLicensed:
+        return _show(request, 4, license_seen.overtaken() | hours, 409)
     first_run.answered("License", by.now)
     return redirect("setup-step", number=5)
+
+
+@sensitive_variables()
+def _add_license(request: HtmxRequest, by: people.By, seen: int | None) -> None:
+    licensing.apply_license(
+        content=_uploaded(request),
+        by=by.actor,
+        via=by.via,
+        now=by.now,
+        address=by.address,
+        subscription_id=request.POST.get("subscription_id", ""),
+        replace=True,
+        seen=seen,
+    )
 
 
 def _uploaded(request: HtmxRequest) -> bytes:

@@ -324,6 +324,52 @@ def test_a_license_is_added_by_file_or_paste_and_replaced_on_the_way_back(begun)
     assert licensing.current().via == "wizard"
 
 
+def drawn(page) -> str:
+    """Return which license the form names that somebody has open."""
+    return re.search(r'name="seen" value="(\d+)"', page.content.decode())[1]
+
+
+def test_the_license_another_administrator_added_is_not_replaced_unseen(begun):
+    make.keys_file()
+    begun.post("/setup/2", {"connection": "on"})
+    begun.post("/setup/3", {"mode": "connected"})
+    bob, user = Client(), User.objects.create_user("bob", role=Role.ADMINISTRATOR)
+    bob.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    mine, his = drawn(begun.get("/setup/4")), drawn(bob.get("/setup/4"))
+    now = timezone.now()
+    theirs = {"add": "1", "token": make.token(now, sub="SBX-BOB"), "seen": his}
+    assert bob.post("/setup/4", theirs)["Location"] == "/setup/5"
+
+    form = {"add": "1", "token": make.token(now, sub="SBX-ADA")}
+    answer = begun.post("/setup/4", form | {"seen": mine})
+    assert answer.status_code == 409
+    assert "bob added SBX-BOB on" in text(answer)
+    assert "Nothing of yours was stored" in text(answer)
+    assert licensing.current().subscription_id == "SBX-BOB"
+    answer = begun.post("/setup/4", form | {"seen": drawn(answer)})
+    assert answer["Location"] == "/setup/5"
+    assert licensing.current().subscription_id == "SBX-ADA"
+
+
+def test_a_refused_license_does_not_hide_what_another_added(begun):
+    make.keys_file()
+    begun.post("/setup/2", {"connection": "on"})
+    begun.post("/setup/3", {"mode": "connected"})
+    mine = drawn(begun.get("/setup/4"))
+    make.license(timezone.now())
+    answer = begun.post("/setup/4", {"add": "1", "token": "no", "seen": mine})
+    assert answer.status_code == 422
+    assert drawn(answer) == mine == "0"
+
+
+def test_a_step_that_names_no_license_by_number_is_refused(begun):
+    begun.post("/setup/2", {"connection": "on"})
+    begun.post("/setup/3", {"mode": "connected"})
+    answer = begun.post("/setup/4", {"add": "1", "token": "no", "seen": "one"})
+    assert answer.status_code == 400
+    assert setup.current().license_at is None
+
+
 def test_something_that_is_no_license_is_refused_with_its_reason(begun):
     begun.post("/setup/2", {"connection": "on"})
     begun.post("/setup/3", {"mode": "connected"})
