@@ -7,8 +7,10 @@ once in its life, and comes back by itself when the server was away.
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 
@@ -278,3 +280,16 @@ class FakeAgent:
             if welcome.is_set():
                 yield field(1, field(1, "agent")) + field(3, b"\xff\xfe numbers")
                 ended.wait(60)
+
+
+def main() -> None:
+    """Be an agent in a process of its own: TARGET UUID TOKEN CA-FILE, until it ends."""
+    target, uuid, token, ca = sys.argv[1:]
+    agent = FakeAgent(target, uuid, token, Path(ca).read_bytes(), heartbeat=1.0)
+    sys.stdout.write(f"registered {agent.start().registered(20)}\n")
+    sys.stdout.flush()
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -109,6 +109,7 @@ class Console:
         }
         self.environment.pop("DJANGO_SETTINGS_MODULE", None)
         self.log = folder / "output.log"
+        self.prefix: list[str] = []  # words before each command
         self.process: subprocess.Popen[bytes] | None = None
 
     def _certify(self) -> dict[str, str]:
@@ -128,7 +129,7 @@ class Console:
         """Start all processes and wait until the console answers."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-u", "manage.py", "serve"],
+                [*self.prefix, sys.executable, "-u", "manage.py", "serve"],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=output,
@@ -181,7 +182,7 @@ class Console:
     def manage(self, *words: str, check: bool = True) -> str:
         """Run a command of manage.py on the same installation; return its output."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *words],
+            [*self.prefix, sys.executable, "manage.py", *words],
             cwd=ROOT,
             env=self.environment,
             capture_output=True,
