@@ -9,6 +9,7 @@ import pytest
 import trustme
 
 from nms_admin.checks import settings_fit
+from nms_admin.env import Reader
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -142,3 +143,24 @@ def test_the_key_files_are_made_for_this_user_alone(tmp_path: Path) -> None:
     for name in ("secret.key", "seal.keys"):
         assert (tmp_path / "data" / name).stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_database_that_is_cut_off_is_given_up_within_seconds(monkeypatch) -> None:
+    monkeypatch.setenv("NMS_DATABASE_URL", "postgresql://u:p@db/n?sslmode=verify-full")
+    options = Reader().database("DATABASE_URL")["OPTIONS"]
+    assert (options["connect_timeout"], options["tcp_user_timeout"]) == (5, 5_000)
+    assert "idle_in_transaction_session_timeout=15s" in options["options"]
+    assert options["sslmode"] == "verify-full"
+
+
+def test_the_address_of_the_database_wins(monkeypatch) -> None:
+    address = "postgresql://u:p@db/n?connect_timeout=9&options=-c%20lock_timeout%3D1s"
+    monkeypatch.setenv("NMS_DATABASE_URL", address)
+    options = Reader().database("DATABASE_URL")["OPTIONS"]
+    assert int(options["connect_timeout"]) == 9
+    assert options["options"] == "-c lock_timeout=1s"
+
+
+def test_sqlite_by_its_address_gets_no_options(monkeypatch) -> None:
+    monkeypatch.setenv("NMS_DATABASE_URL", "sqlite:////tmp/x.sqlite3")
+    assert not Reader().database("DATABASE_URL").get("OPTIONS")
