@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import structlog
 from celery import Celery, signals
 from django.utils import timezone
 
+from common import repeats
 from nms_admin import (
     lifecycle,  # noqa: F401  (listens to Celery's signals)
     side_checks,
@@ -15,6 +17,7 @@ from nms_admin import (
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nms_admin.settings")
 
+log = structlog.get_logger(__name__)
 app = Celery("nms_admin")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
@@ -101,6 +104,12 @@ def _watch(**_: Any) -> None:
 @signals.task_prerun.connect
 def _begins(**_: Any) -> None:
     side_checks.task_begins()
+
+
+@signals.task_success.connect
+def _works(**_: Any) -> None:
+    if failed := repeats.over("database"):
+        log.info("database.answers_again", failed=failed)
 
 
 @signals.task_postrun.connect

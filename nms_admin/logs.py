@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from django.db.utils import InterfaceError, OperationalError
+
+from common import repeats
 
 _SECRETS = re.compile(
     r"eyJ[\w-]{8,}(?:\.[\w-]*){1,2}"  # tokens
@@ -45,6 +49,20 @@ def _masked(value: Any) -> Any:
     return without_secrets(value if isinstance(value, str) else repr(value))
 
 
+def sums_up(record: logging.LogRecord) -> bool:
+    """Let tasks that find no database say so at first, and then ever more rarely.
+
+    They are asked for every few seconds: each would leave a page of traceback.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, InterfaceError | OperationalError):
+        return True
+    record.exc_info = record.exc_text = None
+    record.__dict__.pop("data", None)  # Celery's: the traceback once more
+    record.__dict__["times"] = repeats.again("database")
+    return bool(record.__dict__["times"])
+
+
 def config(level: str) -> dict[str, Any]:
     """Return Django's LOGGING for ``level`` and set structlog up the same way."""
     shared: list[Any] = [
@@ -75,10 +93,12 @@ def config(level: str) -> dict[str, Any]:
                 ],
             }
         },
+        "filters": {"sums up": {"()": lambda: sums_up}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "celery": {"level": "WARNING"},  # not a line for every task
+            "celery.app.trace": {"filters": ["sums up"]},
             "django": {"handlers": [], "propagate": True},
             "django.server": {"handlers": [], "propagate": True},
         },

@@ -13,6 +13,8 @@ import structlog
 from django.db import Error, connection
 from django.utils import timezone
 
+from common import repeats
+
 LONG_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 _busy = threading.Event()
@@ -46,7 +48,12 @@ def _run() -> None:
 
     try:
         checks.run_waiting(timezone.now)
-    except Error:
-        log.exception("connectivity.side_checks_failed")
+    except Error as error:
+        if times := repeats.again("side checks"):
+            log.warning(
+                "connectivity.side_checks_failed", error=str(error), times=times
+            )
+    else:
+        repeats.over("side checks")
     finally:
         connection.close()

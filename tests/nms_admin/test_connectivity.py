@@ -13,7 +13,7 @@ from threading import Barrier, Thread
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
@@ -117,6 +117,18 @@ def test_checks_run_beside_a_task_that_waits_for_an_answer(otto, signed_in, vend
     assert checks.state(CheckRun.objects.get(), timezone.now()) == "finished"
     assert work() == 0
     assert [one.method for one in vendor.store.arrivals()] == ["HEAD", "HEAD"]
+
+
+def test_checks_beside_a_task_say_rarely_that_there_is_no_database(
+    monkeypatch, caplog
+) -> None:
+    def away(_clock: object) -> None:
+        raise OperationalError("timeout expired")
+
+    monkeypatch.setattr(checks, "run_waiting", away)
+    for _ in range(20):
+        side_checks._run()
+    assert [one.msg["times"] for one in caplog.records] == [1, 2, 4, 8, 16]
 
 
 def test_checks_that_wait_longer_say_what_for(otto, signed_in, vendor) -> None:

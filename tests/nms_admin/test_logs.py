@@ -7,6 +7,8 @@ import logging
 from logging.config import DictConfigurator
 
 import pytest
+from celery import signals
+from django.db import InterfaceError, OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -58,3 +60,25 @@ def test_a_one_time_link_that_is_still_good_is_in_no_line(lines, finished, ada, 
     said = lines()
     assert "/welcome/[removed]" in said
     assert link[:-1] not in said
+
+
+def of_a_task(error: Exception) -> logging.LogRecord:
+    said = "Task %(name)s raised unexpected: %(exc)s"
+    context = {"name": "telemetry.tasks.deliver_due", "exc": repr(error)}
+    made = logging.makeLogRecord({"msg": said, "args": context, "data": context})
+    made.exc_info = (type(error), error, None)
+    return made
+
+
+def test_tasks_without_a_database_say_so_ever_more_rarely() -> None:
+    records = [of_a_task(OperationalError("timeout expired")) for _ in range(100)]
+    said = [one for one in records if logs.sums_up(one)]
+    assert [one.__dict__["times"] for one in said] == [1, 2, 4, 8, 16, 32, 64]
+    assert all(one.exc_info is None and "data" not in one.__dict__ for one in said)
+    signals.task_success.send(None)
+    assert logs.sums_up(of_a_task(InterfaceError("closed"))), "it begins anew"
+
+
+def test_a_task_that_fails_by_itself_says_so_every_time() -> None:
+    records = [of_a_task(ValueError("no")) for _ in range(3)]
+    assert all(logs.sums_up(one) and one.exc_info for one in records)
