@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 
 from analytics import services as analytics
 from common import choices
@@ -16,7 +19,25 @@ from nms_admin import policy_file, restore
 from telemetry import services as telemetry
 from usage import reports
 
+STARTING = 0x6E6D73  # any number, the same on every host
 log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let one host at a time start on a database: of two, one would fail to migrate.
+
+    A host that dies meanwhile holds nobody up: the lock goes with its connection.
+    """
+    if connections["default"].vendor != "postgresql":
+        yield  # on one host, whose data folder is held
+        return
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [STARTING])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [STARTING])
 
 
 def prepare(now: datetime) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 
 from analytics import services as analytics
 from common import choices
@@ -124,3 +127,25 @@ def test_a_clock_that_was_wrong_does_not_end_the_reports(
     later = now + timedelta(days=3)
     report = reports.send(by="ada", via=Via.SETTINGS, now=later).report
     assert report.first_day == now.date() + timedelta(days=1)
+
+
+@pytest.mark.both_databases
+def test_of_two_hosts_that_start_at_once_one_waits() -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def begin() -> None:
+        with start_up.alone():
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.3)
+            inside.pop()
+        connections.close_all()
+
+    hosts = [Thread(target=begin) for _ in range(3)]
+    for host in hosts:
+        host.start()
+    for host in hosts:
+        host.join(10)
+    assert len(most) == 3
+    assert max(most) == 1 or connections["default"].vendor == "sqlite"

@@ -37,9 +37,10 @@ class Command(BaseCommand):
         for port in _ports():
             _refuse_taken(port)
         _refuse_unbuilt()
-        call_command("migrate", verbosity=0, interactive=False)
-        _keep_private(settings.NMS_DATA_DIR)
-        start_up.prepare(timezone.now())
+        with start_up.alone():
+            call_command("migrate", verbosity=0, interactive=False)
+            _keep_private(settings.NMS_DATA_DIR)
+            start_up.prepare(timezone.now())
         serving.remember(settings.NMS_DATA_DIR, os.environ)
         processes = all_processes()
         self._greet(processes)
