@@ -6,18 +6,21 @@ import base64
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+import psycopg
 import trustme
 
 ROOT = Path(__file__).parent.parent.parent
@@ -44,6 +47,17 @@ def free_ports(count: int) -> list[int]:
     for item in sockets:
         item.close()
     return ports
+
+
+@contextmanager
+def new_database(name: str) -> Iterator[str]:
+    """Yield the address of an empty database on the PostgreSQL of the tests."""
+    server = os.environ["NMS_TEST_DATABASE_URL"]
+    name = f"{name}_{secrets.token_hex(4)}"
+    with psycopg.connect(server, autocommit=True) as control:
+        control.execute(f"CREATE DATABASE {name}")
+        yield f"{server.rpartition('/')[0]}/{name}"
+        control.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 class Sandbox:
@@ -84,10 +98,13 @@ class Console:
 
     Args:
         tls: Whether it speaks https, with a certificate of ``self.ca``, a file.
+
+    ``root`` is where the product lies; another version may be put there.
     """
 
     def __init__(self, folder: Path, *, tls: bool = False, **settings: str) -> None:
         self.folder = folder
+        self.root = ROOT
         self.port, vendor, collector, agents = free_ports(4)
         self.base = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.ca, self.certificate, self.key = (
@@ -130,7 +147,7 @@ class Console:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [*self.prefix, sys.executable, "-u", "manage.py", "serve"],
-                cwd=ROOT,
+                cwd=self.root,
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -183,7 +200,7 @@ class Console:
         """Run a command of manage.py on the same installation; return its output."""
         done = subprocess.run(
             [*self.prefix, sys.executable, "manage.py", *words],
-            cwd=ROOT,
+            cwd=self.root,
             env=self.environment,
             capture_output=True,
             text=True,
