@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
+import os
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -20,16 +26,42 @@ HEARTBEAT_SECONDS = 60
 log = structlog.get_logger(__name__)
 
 
+class Run:
+    """The number of a run, the same in a process and in all it forks afterwards.
+
+    Each of several web processes beats, and one of them may make up for a start.
+    """
+
+    def __init__(self) -> None:
+        self._file, name = tempfile.mkstemp(prefix="nms-run-")
+        Path(name).unlink()
+
+    @property
+    def number(self) -> int | None:
+        """The number; None when the start could not be recorded yet."""
+        return int(os.pread(self._file, 20, 0) or 0) or None
+
+    @number.setter
+    def number(self, number: int | None) -> None:
+        os.pwrite(self._file, b"%020d" % (number or 0), 0)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other process of the family change it; one that is killed lets go."""
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+
 @dataclass
 class Life:
-    """This process: one named process is one interpreter.
-
-    ``run`` is the number of its run; None when its start could not be recorded yet.
-    """
+    """This process, which may fork; ``run`` is made when it starts."""
 
     name: str = ""
     since: datetime | None = None
-    run: int | None = None
+    run: Run = field(init=False)
     watched: dict[int, tuple[datetime, int]] = field(default_factory=dict)
 
 
@@ -38,7 +70,7 @@ _life = Life()
 
 def start(name: str) -> None:
     """Record that the named process starts; called once in its main process."""
-    _life.name, _life.since = name, timezone.now()
+    _life.name, _life.since, _life.run = name, timezone.now(), Run()
     try:
         _record_start(_life.since)
     except Error:
@@ -51,7 +83,7 @@ def _record_start(at: datetime) -> None:
     from telemetry import processes, services  # they need the app registry
 
     services.installed(at)
-    _life.run = processes.started(_life.name, at).pk
+    _life.run.number = processes.started(_life.name, at).pk
 
 
 def beat() -> None:
@@ -66,10 +98,11 @@ def beat() -> None:
     try:
         close_old_connections()
         now = timezone.now()
-        if _life.run is None:
-            _record_start(_life.since)
-        elif not processes.seen(_life.run, now):  # it stood still and was given up
-            _record_start(now)
+        with _life.run.alone():
+            if _life.run.number is None:
+                _record_start(_life.since)
+            elif not processes.seen(_life.run.number, now):  # taken for ended
+                _record_start(now)
         _life.watched = processes.end_lost(_life.watched)
     except Error as error:
         if times := repeats.again("heartbeat"):
@@ -84,12 +117,15 @@ def stop() -> None:
     """Record a clean end; called once, also when nothing was recorded before."""
     from telemetry import processes
 
-    run, _life.run, _life.since = _life.run, None, None
-    if run is None:
+    if _life.since is None:
         return
+    _life.since = None
     try:
         close_old_connections()
-        processes.stopped(run, timezone.now())
+        with _life.run.alone():
+            run, _life.run.number = _life.run.number, None
+            if run is not None:
+                processes.stopped(run, timezone.now())
     except Error:
         log.exception("process.stop_not_recorded")
     finally:

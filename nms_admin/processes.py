@@ -30,7 +30,7 @@ def all_processes() -> list[Process]:
             "integrations",
             "sends what is due to the receiver (Celery worker)",
             _python(
-                "celery -A nms_admin worker -c 1 -l WARNING"
+                f"celery -A nms_admin worker -c {settings.NMS_WORKERS} -l WARNING"
                 " --without-gossip --without-mingle --without-heartbeat"
             ),
         ),

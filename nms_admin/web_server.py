@@ -15,7 +15,7 @@ from nms_admin import lifecycle  # noqa: E402  (needs the settings)
 
 bind = [f"{settings.NMS_BIND}:{settings.NMS_PORT}"]
 worker_class = "gthread"
-workers = 1
+workers = settings.NMS_WEB_PROCESSES
 threads = 8
 preload_app = True
 timeout = 60

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
 from nms_admin import lifecycle
@@ -23,6 +27,19 @@ def _own_life(monkeypatch) -> None:
 
 def points() -> list[str]:
     return list(Event.objects.order_by("pk").values_list("data_point", flat=True))
+
+
+def forked(work: Callable[[], None]) -> int:
+    """Run ``work`` in a process forked from this one; return its number."""
+    connections.close_all()
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+    except BaseException:  # noqa: BLE001  (whatever it is, it ends here)
+        os._exit(1)
+    os._exit(0)
 
 
 def away(*_: Any) -> None:
@@ -61,4 +78,31 @@ def test_a_heartbeat_ends_what_was_killed_elsewhere() -> None:
     for _ in range(4):
         lifecycle.beat()
     assert list(ProcessRun.objects.filter(unclean=True)) == [killed]
-    assert lifecycle._life.run in lifecycle._life.watched
+    assert lifecycle._life.run.number in lifecycle._life.watched
+
+
+def test_web_processes_share_one_start_that_was_missed_and_one_stop() -> None:
+    with connection.execute_wrapper(away):
+        lifecycle.start("core")
+    beating = [forked(lifecycle.beat) for _ in range(3)]
+    assert [os.waitpid(child, 0)[1] for child in beating] == [0, 0, 0]
+    lifecycle.stop()  # the first process, which did not record the start itself
+    assert points() == ["installation", *ONCE]
+
+
+def test_a_web_process_that_is_killed_keeps_no_other_from_beating() -> None:
+    lifecycle.start("core")
+    ours, theirs = os.pipe()
+
+    def stand_still() -> None:
+        with lifecycle._life.run.alone():
+            os.write(theirs, b"!")
+            time.sleep(60)
+
+    killed = forked(stand_still)
+    os.read(ours, 1)
+    os.kill(killed, signal.SIGKILL)
+    os.waitpid(killed, 0)
+    before = ProcessRun.objects.get().seen_at
+    lifecycle.beat()
+    assert ProcessRun.objects.get().seen_at > before
