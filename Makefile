@@ -1,13 +1,14 @@
 # make run     start the console at http://127.0.0.1:8000/ (NMS_PORT)
 # make test    install what the tests need and run them all
 # make check   lint, format, types, contracts, templates, migrations, make test, 15 s of each fuzzer, a minute of faults, one start
+# make deploy-test  the main job behind NGINX, on PostgreSQL and Redis, with two processes of each (in make test too)
 # make fuzz    hostile licenses and acknowledgements, FUZZ_SECONDS (300) for each
 # make faults  break what is around it: FAULTS="--seed 7 --only kill" for one case again
 # make bench   measure against peers and limits
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint fuzz fuzz-short faults faults-short smoke bench assets requirements screenshots clean
+.PHONY: help run test deploy-test check lint fuzz fuzz-short faults faults-short smoke bench assets requirements screenshots clean
 
 PY := .venv/bin/python
 
@@ -49,6 +50,10 @@ run: .venv/.runtime staticfiles/.collected
 test: .venv/.dev staticfiles/.collected
 	@scripts/peers
 	@$(PY) scripts/with_servers.py scripts/test
+
+deploy-test: .venv/.dev staticfiles/.collected
+	@scripts/peers
+	@$(PY) scripts/with_servers.py $(PY) -m pytest -q tests/e2e/test_deployment.py
 
 lint: .venv/.dev
 	@.venv/bin/ruff check .
