@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -13,7 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from audit import services as audit
 from common.models import Via
-from common.sealing import unseal
+from common.sealing import SealBroken, opens, reseal, unseal
 from licensing import checking, connection, keys, states, terms
 from licensing.errors import AlreadyLicensed, LicenseRejected, NotConfirmed, Overtaken
 from licensing.models import Entitlement, License, TerminateNotice
@@ -67,6 +68,32 @@ def token(license_id: int) -> str:
         SealBroken: The key that sealed it is gone.
     """
     return unseal(License.objects.get(pk=license_id).sealed)
+
+
+@sensitive_variables("keys")
+def reseal_tokens(keys: Sequence[str]) -> tuple[int, int]:
+    """Seal the text of every license anew, under the first of these keys.
+
+    Returns:
+        How many were, and how many stay as they are because no key opens them.
+    """
+    resealed = broken = 0
+    with transaction.atomic():
+        for found in License.objects.only("sealed").select_for_update():
+            try:
+                found.sealed = reseal(found.sealed, keys)
+            except SealBroken:
+                broken += 1
+                continue
+            found.save(update_fields=["sealed"])
+            resealed += 1
+    return resealed, broken
+
+
+@sensitive_variables("key")
+def sealed_otherwise(key: str) -> int:
+    """Return how many licenses are sealed with another key than this one."""
+    return sum(not opens(found.sealed, key) for found in License.objects.only("sealed"))
 
 
 @sensitive_variables("text")

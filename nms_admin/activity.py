@@ -28,6 +28,8 @@ SENTENCES = {
     "license.replaced": "{actor} replaced the license with {subject}",
     "license.terminated": "{actor} terminated the license {subject}",
     "license.verified": "The license {subject} was checked with new keys",
+    "own_keys.dropped": "{actor} dropped the old keys of this server",
+    "own_keys.rotated": "{actor} put new keys of this server in force",
     "policy.changed": "The policy file changed what it says about {subject}",
     "setup.claimed": "{actor} began the set-up",
     "setup.finished": "{actor} finished the set-up",
@@ -72,7 +74,7 @@ GROUPS = {
     "reports": ("Usage reports", ("usage",)),
     "exports": ("Exports and backups", ("audit", "backup")),
     "data-planes": ("Data planes", ("data_plane", "agent_token")),
-    "setup": ("Set-up", ("setup",)),
+    "setup": ("Set-up and keys", ("setup", "own_keys")),
 }
 FROM = {
     Via.WIZARD: "Set-up",

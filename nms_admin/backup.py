@@ -37,7 +37,7 @@ def make(output: Path, now: datetime) -> Manifest:
         raise Refused(f"{output} exists already; name another file.")
     if not dumps.exists():
         raise Refused("There is no installation here. Start the console first.")
-    _refuse_unmigrated()
+    refuse_unmigrated()
     try:
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".backup-") as name:
             folder = Path(name)
@@ -58,7 +58,7 @@ def make(output: Path, now: datetime) -> Manifest:
     return manifest
 
 
-def _refuse_unmigrated() -> None:
+def refuse_unmigrated() -> None:
     """Refuse a database of an older version, whose tables this one cannot ask."""
     loader = MigrationLoader(connections["default"])
     if set(loader.disk_migrations) - set(loader.applied_migrations or ()):
@@ -71,7 +71,9 @@ def _refuse_unmigrated() -> None:
 def _collect(folder: Path) -> dict[str, Path]:
     files = {archive.DATABASE: folder / archive.DATABASE}
     dumps.dump(files[archive.DATABASE])
-    keys = {archive.SEAL_KEYS: "\n".join(settings.SEAL_KEYS)}
+    now_kept = settings.NMS_SEAL_KEYS_FILE.read_text().split()
+    seal_keys = dict.fromkeys([*now_kept, *settings.SEAL_KEYS])  # rotated meanwhile?
+    keys = {archive.SEAL_KEYS: "\n".join(seal_keys)}
     kept = settings.NMS_DATA_DIR / archive.SECRET_KEY
     if kept.exists():  # else it is in the settings, whose backup is not ours
         keys[archive.SECRET_KEY] = kept.read_text().strip()

@@ -213,7 +213,7 @@ def _host(address: str) -> str:
 
 def _secrets() -> set[str]:
     """Return the texts that this server knows to be secret."""
-    found = {settings.SECRET_KEY, *settings.SEAL_KEYS}
+    found = {settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS, *settings.SEAL_KEYS}
     found.add(str(settings.DATABASES["default"].get("PASSWORD") or ""))
     for name in dir(settings):
         value = getattr(settings, name, None)

@@ -117,6 +117,11 @@ def _refuse_present(now: datetime, *, replace: bool) -> None:
             f"{settings.NMS_DATA_DIR} holds an installation already. Add --replace to"
             " delete it and put the backup in its place."
         )
+    refuse_running(now)
+
+
+def refuse_running(now: datetime) -> None:
+    """Refuse while a process, on any host, seems to run on this database."""
     if alive := _alive(now):
         raise Refused(
             f"The process {alive.name} of this installation was seen on {alive.host}"
@@ -150,7 +155,8 @@ def _put_in_place(
     manifest: Manifest, unpacked: Path, keys: list[str], now: datetime, *, moved: bool
 ) -> None:
     """Change this installation, in an order in which it may be cut off anywhere."""
-    ours = manifest.installation == archive.installation(settings.SECRET_KEY)
+    signing = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    ours = manifest.installation in map(archive.installation, signing)
     kept = settings.NMS_DATA_DIR / archive.SECRET_KEY
     if keys != settings.SEAL_KEYS:  # more than before: right for both databases
         archive.swap(settings.NMS_SEAL_KEYS_FILE, "\n".join(keys) + "\n")

@@ -29,7 +29,7 @@ NMS_DATA_DIR = Path(
 ).absolute()
 read.follow(serving.in_force(NMS_DATA_DIR))
 NMS_SECRET_KEY = read.text("SECRET_KEY") or kept_secret(NMS_DATA_DIR / "secret.key")
-SECRET_KEY = NMS_SECRET_KEY
+SECRET_KEY, *SECRET_KEY_FALLBACKS = NMS_SECRET_KEY.split("\n")
 NMS_SEAL_KEYS_FILE = Path(
     read.text("SEAL_KEYS_FILE", str(NMS_DATA_DIR / "seal.keys"))
 ).absolute()
