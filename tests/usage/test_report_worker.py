@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
 from sandbox.app import BULK, USAGE_BATCH
@@ -64,7 +62,7 @@ def test_a_worker_killed_after_the_upload_has_one_effect(
         "the acknowledgement is stored",
         lambda: "report.accepted" in installation.log.read_text(),
     )
-    installation.kill_worker(signal.SIGTERM)
+    installation.stop_worker()
 
     first, again = [one for one in uploads() if one.method == "POST"]
     assert first.body == again.body
