@@ -112,6 +112,7 @@ def _storm(scene: Scene, status: int, hours: int) -> Row:
         scene.forward(minutes=5)
     tries = _arrived(scene) - before
     scene.fails("")
+    scene.forward(hours=2)  # longer than any gate stays closed
     scene.drain()
     row = scene.row(f"{status} for {hours} h", f"{tries} tries")
     if tries > 40 * max(hours, 12) / 24:
