@@ -14,8 +14,12 @@ from django.db import connections
 from analytics import services as analytics
 from common import choices
 from common.models import Decision
+from common.sealing import SealBroken
 from licensing import connection
+from licensing import services as licensing
 from nms_admin import policy_file, restore
+from nms_admin.backup import ALIVE
+from telemetry import processes
 from telemetry import services as telemetry
 from usage import reports
 
@@ -46,7 +50,8 @@ def prepare(now: datetime) -> None:
     The policy file is obeyed last: it cannot switch on what a restored backup left off.
 
     Raises:
-        ImproperlyConfigured: The folder belongs to the other mode.
+        ImproperlyConfigured: The folder belongs to the other mode, or this host does
+            not have the keys of the others.
     """
     stamp = settings.NMS_DATA_DIR / "mode"
     if not stamp.exists():
@@ -58,6 +63,7 @@ def prepare(now: datetime) -> None:
             f" {settings.NMS_F5_MODE}. Give this mode a folder of its own with"
             " NMS_DATA_DIR, or set NMS_F5_MODE back."
         )
+    _refuse_other_keys(now)
     restore.record_it(now)
     sealed, discarded = _sealed_until(now), 0
     older = _is_older(choices.CONNECTION, connection.choice()) or _is_older(
@@ -78,6 +84,25 @@ def prepare(now: datetime) -> None:
     policy_file.obey(now)
     if older or behind:
         log.warning("choices.database_restored", discarded=discarded)
+
+
+def _refuse_other_keys(now: datetime) -> None:
+    """Refuse to join hosts whose license this one cannot open.
+
+    It would put off by an hour whatever it takes from them to send.
+    """
+    found = licensing.current()
+    other = processes.alive(now - ALIVE, elsewhere=True)
+    if found is None or other is None:
+        return
+    try:
+        licensing.token(found.pk)
+    except SealBroken:
+        raise ImproperlyConfigured(
+            f"The keys in {settings.NMS_SEAL_KEYS_FILE} do not open the license that the"
+            f" running host {other.host} uses. Copy seal.keys from there, or name a file"
+            " with NMS_SEAL_KEYS_FILE."
+        ) from None
 
 
 def _is_older(name: str, newest: Decision | None) -> bool:

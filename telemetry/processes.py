@@ -43,9 +43,14 @@ def seen(run: int, now: datetime) -> bool:
     return bool(alive.update(seen_at=now))
 
 
-def alive(since: datetime) -> ProcessRun | None:
-    """Return a run, on any host, that did not stop and was seen after ``since``."""
-    return ProcessRun.objects.filter(stopped_at=None, seen_at__gt=since).first()
+def alive(since: datetime, *, elsewhere: bool = False) -> ProcessRun | None:
+    """Return a run that did not stop and was seen after ``since``.
+
+    Args:
+        elsewhere: Only one of another host.
+    """
+    runs = ProcessRun.objects.filter(stopped_at=None, seen_at__gt=since)
+    return (runs.exclude(host=socket.gethostname()) if elsewhere else runs).first()
 
 
 def stopped(run: int, now: datetime) -> None:

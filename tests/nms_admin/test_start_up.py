@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
@@ -15,7 +16,7 @@ from common.models import Via
 from licensing import connection
 from licensing.models import ConnectionChoice
 from nms_admin import start_up
-from telemetry import catalog, delivery
+from telemetry import catalog, delivery, processes
 from telemetry import services as telemetry
 from telemetry.models import Batch, DailyCount, Event, Installation
 from tests import make
@@ -149,3 +150,25 @@ def test_of_two_hosts_that_start_at_once_one_waits() -> None:
         host.join(10)
     assert len(most) == 3
     assert max(most) == 1 or connections["default"].vendor == "sqlite"
+
+
+def test_a_host_without_the_keys_of_the_others_does_not_join_them(
+    now: datetime, settings, monkeypatch
+) -> None:
+    make.license(now)
+    with monkeypatch.context() as there:
+        there.setattr("socket.gethostname", lambda: "first")
+        processes.started("core", now)
+    start_up.prepare(now)
+    settings.SEAL_KEYS = [Fernet.generate_key().decode()]
+    with pytest.raises(ImproperlyConfigured, match="host first uses"):
+        start_up.prepare(now)
+
+
+def test_a_host_that_lost_its_keys_alone_starts_all_the_same(
+    now: datetime, settings
+) -> None:
+    make.license(now)
+    processes.started("core", now)
+    settings.SEAL_KEYS = [Fernet.generate_key().decode()]
+    start_up.prepare(now)
