@@ -22,9 +22,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from faults import places
-from faults.cases import CASES, SQLITE, Case
+from faults.cases import CASES, Case
 from faults.page import write
 from faults.rows import HEAD, Row, load
+from tests import networks
 
 PROFILES = sorted({on for case in CASES for on in case.on})
 
@@ -50,22 +51,24 @@ def _child(name: str, on: str, asked: argparse.Namespace) -> int:
     import django
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and stop what it started
-    own = name == "storm" and on != SQLITE
-    if own:  # a server that this case may restart
+    case = next((one for one in CASES if one.name == name), None)
+    own = bool(case and case.has_servers(on))
+    if own:
         os.environ["NMS_DATABASE_URL"] = os.environ["NMS_TEST_DATABASE_URL"]
+    if case and case.network:
+        os.environ["NMS_BROKER_URL"] = os.environ["NMS_TEST_REDIS_URL"]
     django.setup()
     from faults import scene
 
-    if own or name == "prepare":
+    if own or case is None:
         scene.prepare()
-    if name == "prepare":
+    if case is None:
         return 0
     from django.conf import settings
 
     from faults.cases import run
     from sandbox.server import Sandbox
 
-    (case,) = [one for one in CASES if one.name == name]
     data = settings.NMS_DATA_DIR
     with Sandbox(data / "sandbox", port=settings.NMS_SANDBOX_PORT) as box:
         played = scene.Scene(on, asked.seed, asked.short, box, data)
@@ -79,14 +82,13 @@ def _child(name: str, on: str, asked: argparse.Namespace) -> int:
 
 def _run(case: Case, on: str, where: places.Places, asked: argparse.Namespace) -> bool:
     """Run one case in a process of its own, print its rows; return whether all held."""
-    reason = where.missing(on)
+    reason = where.missing(on) or (case.network and networks.missing())
     if reason:
         rows = [Row(case.name, on, not_run=reason)]
         return _show(rows, where)
     environment = where.make(f"{case.name}-{on}", on)
-    words = [sys.executable, "-m", "faults", "--child", case.name, on]
-    if case.name == "storm" and on != SQLITE:
-        words = [sys.executable, "scripts/with_servers.py", *words]
+    words = [*_servers(case, on), sys.executable, "-m", "faults"]
+    words += ["--child", case.name, on]
     log = Path(environment["NMS_DATA_DIR"], "case.log")
     with log.open("wb") as output:
         done = subprocess.Popen(
@@ -107,6 +109,15 @@ def _run(case: Case, on: str, where: places.Places, asked: argparse.Namespace) -
         rows.append(Row(case.name, on, wrong=[f"it ended with {code}"]))
         _show(rows[-1:], where)
     return all(row.held() for row in rows)
+
+
+def _servers(case: Case, on: str) -> list[str]:
+    """Return the words that start a case on servers of its own, or none."""
+    words = [sys.executable, "scripts/with_servers.py"]
+    if case.network:
+        up = 'ip link set lo up && exec "$@"'
+        return ["unshare", "--net", "sh", "-c", up, "sh", *words, "--everywhere"]
+    return words if case.has_servers(on) else []
 
 
 def _rows(child: subprocess.Popen[str], where: places.Places) -> Iterator[Row]:

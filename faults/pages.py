@@ -5,10 +5,13 @@ from __future__ import annotations
 import statistics
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import requests
 
+LONGEST = 20.0  # seconds until somebody goes away
 PATHS = (
     "/ui/",
     "/ui/settings/license",
@@ -24,11 +27,13 @@ class Pages:
     Attributes:
         base: The console's address.
         cookie: Name and value of a session.
+        where: Gives the network to ask from.
     """
 
     base: str
     cookie: tuple[str, str]
     pause: float = 0.25
+    where: Callable[[], AbstractContextManager[None]] = nullcontext
     taken: list[tuple[float, float, int]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -50,17 +55,22 @@ class Pages:
         """Ask for one page; return its status, 0 when nobody answered."""
         began, status = time.monotonic(), 0
         try:
-            answer = requests.get(
-                f"{self.base}{path}",
-                cookies=dict([self.cookie]),
-                allow_redirects=False,
-                timeout=20,
-            )
+            with self.where():
+                answer = requests.get(
+                    f"{self.base}{path}",
+                    cookies=dict([self.cookie]),
+                    allow_redirects=False,
+                    timeout=LONGEST,
+                )
             status = answer.status_code
         except requests.RequestException:
             pass
         self.taken.append((began, (time.monotonic() - began) * 1000, status))
         return status
+
+    def since(self, moment: float) -> list[tuple[float, int]]:
+        """Return milliseconds and status of each page that was asked for since."""
+        return [(ms, status) for at, ms, status in self.taken if at >= moment]
 
     def p95(self, since: float = 0.0) -> float | None:
         """Return the 95th percentile in ms of the pages shown since; None for none."""

@@ -1,10 +1,11 @@
 """Run a command with a PostgreSQL and a Redis of its own.
 
-    python scripts/with_servers.py COMMAND [ARGS...]
+    python scripts/with_servers.py [--everywhere] COMMAND [ARGS...]
 
 They come from the system when it has them, else from PyPI; both listen on loopback
 or a socket only, live in a temporary folder and end with the command. Sets
-NMS_TEST_DATABASE_URL and NMS_TEST_REDIS_URL.
+NMS_TEST_DATABASE_URL and NMS_TEST_REDIS_URL. With --everywhere they listen on every
+address and believe everybody: for a network namespace of their own.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _unprivileged() -> list[str]:
 
 
 @contextmanager
-def postgresql(folder: Path) -> Iterator[str]:
+def postgresql(folder: Path, listen: str = "127.0.0.1") -> Iterator[str]:
     """Yield the URL of a fresh database; fsync is on, as in production."""
     binaries = _postgres_bin()
     if binaries is None or (os.geteuid() == 0 and not _has_user("postgres")):
@@ -71,7 +72,9 @@ def postgresql(folder: Path) -> Iterator[str]:
         stdout=subprocess.DEVNULL,
         cwd="/",
     )
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {data}"
+    with (data / "pg_hba.conf").open("a") as known:
+        known.write("host all all samenet trust\n")
+    options = f"-p {port} -c listen_addresses={listen} -k {data}"
     control: list[str | Path] = [*words, binaries / "pg_ctl", "-D", data, "-s", "-w"]
     subprocess.run(
         [*control, "-o", options, "-l", data / "log", "start"], check=True, cwd="/"
@@ -87,7 +90,7 @@ def _has_user(name: str) -> bool:
 
 
 @contextmanager
-def redis(folder: Path) -> Iterator[str]:
+def redis(folder: Path, listen: str = "127.0.0.1") -> Iterator[str]:
     """Yield the URL of a fresh Redis (or Valkey) without persistence."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
@@ -101,7 +104,9 @@ def redis(folder: Path) -> Iterator[str]:
             "--port",
             str(port),
             "--bind",
-            "127.0.0.1",
+            listen,
+            "--protected-mode",
+            "no",
             "--save",
             "",
             "--dir",
@@ -129,12 +134,19 @@ def _wait_for(port: int) -> None:
 def main() -> int:
     """Start both servers, run the command, stop them, return its exit code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    words = sys.argv[1:]
+    listen = "127.0.0.1"
+    if words[:1] == ["--everywhere"]:
+        listen = "0.0.0.0"  # noqa: S104
+        del words[0]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nms-")))
         environment = dict(os.environ)
-        environment["NMS_TEST_DATABASE_URL"] = stack.enter_context(postgresql(folder))
-        environment["NMS_TEST_REDIS_URL"] = stack.enter_context(redis(folder))
-        return subprocess.run(sys.argv[1:], env=environment, check=False).returncode
+        environment["NMS_TEST_DATABASE_URL"] = stack.enter_context(
+            postgresql(folder, listen)
+        )
+        environment["NMS_TEST_REDIS_URL"] = stack.enter_context(redis(folder, listen))
+        return subprocess.run(words, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from faults.cases.hosts import judge
 from faults.rows import Row, load
 from faults.scene import mutated
 from sandbox.wire import Request
@@ -47,3 +48,22 @@ def test_a_retry_with_other_bytes_or_another_token_is_found() -> None:
     assert mutated([first, sent(b"b", "x")]) == 1
     assert mutated([first, sent(b"a", "y")]) == 1
     assert mutated([first, sent(b"", "x")]) == 0, "its sender died over it"
+
+
+@pytest.mark.parametrize(
+    ("taken", "database", "held"),
+    [
+        ([(20.0, 200), (10_500.0, 503)], True, True),
+        ([(20.0, 200)], True, False),  # no error page
+        ([(20_000.0, 0), (20.0, 503)], True, False),  # it hung
+        ([(16_000.0, 503)], True, False),
+        ([(20.0, 500), (20.0, 503)], True, False),
+        ([(20.0, 200)], False, True),
+        ([(20.0, 503)], False, False),  # pages need nothing but the database
+        ([(400.0, 200)], False, False),
+    ],
+)
+def test_a_host_that_is_cut_off_has_to_say_so_soon(taken, database, held) -> None:
+    row = Row("a case", "PostgreSQL, Redis")
+    judge(row, taken, database=database)
+    assert row.held() is held

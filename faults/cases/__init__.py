@@ -27,6 +27,7 @@ class Case:
         lane: Which others it waits for; those of another one run beside it.
         longest: Seconds it may take.
         named: It takes so long that it is run only when it is named.
+        network: Whether it takes place in a network of its own.
     """
 
     name: str
@@ -36,6 +37,11 @@ class Case:
     lane: str = "usual"
     longest: float = 420.0
     named: bool = False
+    network: bool = False
+
+    def has_servers(self, on: str) -> bool:
+        """Return whether it takes place on servers of its own, to do as it likes."""
+        return self.network or (self.name == "storm" and on != SQLITE)
 
 
 CASES = (
@@ -50,6 +56,7 @@ CASES = (
     Case("disk", "disk", on=(SQLITE,)),
     Case("outage", "outage", on=(POSTGRESQL,), longest=3600.0, named=True),
     Case("accounting", "accounting", short=(POSTGRESQL,)),
+    Case("hosts", "hosts", on=(REDIS,), lane="storm", longest=480.0, network=True),
 )
 
 
