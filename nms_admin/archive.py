@@ -166,8 +166,27 @@ def keep(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def swap(path: Path, text: str) -> None:
-    """Put a text in the place of a file at once, readable by this user alone."""
+def swap(path: Path, text: str, like: os.stat_result | None = None) -> None:
+    """Put a text in the place of a file at once, readable by this user alone.
+
+    It outlasts a power cut when this returns.
+
+    Args:
+        like: Whose owner and group it gets, and what they may do; others may nothing.
+    """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     keep(draft, text)
+    if like:
+        os.chown(draft, like.st_uid, like.st_gid)
+        draft.chmod(like.st_mode & 0o660)
     draft.replace(path)
+    sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    """Have on disk which files a folder holds."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -13,7 +13,7 @@ from django.apps import apps
 from django.db import Error, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from nms_admin.archive import Refused
+from nms_admin.archive import Refused, sync
 
 _VARIABLES = {
     "host": "PGHOST",
@@ -97,11 +97,7 @@ def replace(source: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _close_log(target)
     source.replace(target)
-    descriptor = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target.parent)
 
 
 def _close_log(database: Path) -> None:

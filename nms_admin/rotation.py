@@ -114,7 +114,9 @@ def _secret_file() -> Path:
 
 
 def _write(path: Path, keys: list[str]) -> None:
-    archive.swap(path, "\n".join(keys) + "\n")
+    """Write a keys file at once; whoever runs this, the console can read it still."""
+    path = path.resolve()  # a link stays one
+    archive.swap(path, "\n".join(keys) + "\n", like=path.stat())
 
 
 def _note(action: str, now: datetime, **details: object) -> None:

@@ -66,6 +66,7 @@ def rotate(settings, **options: bool) -> None:
 def test_everything_is_sealed_with_the_new_key(
     folder: Path, settings, now: datetime
 ) -> None:
+    settings.NMS_SEAL_KEYS_FILE.chmod(0o600)
     found = make.license(now)
     token, old = licensing.token(found.pk), settings.SEAL_KEYS
     rotate(settings)
@@ -73,6 +74,19 @@ def test_everything_is_sealed_with_the_new_key(
     assert stat.S_IMODE(settings.NMS_SEAL_KEYS_FILE.stat().st_mode) == 0o600
     settings.SEAL_KEYS = settings.SEAL_KEYS[:1]
     assert licensing.token(found.pk) == token
+
+
+def test_who_could_read_the_keys_file_still_can_and_nobody_else(
+    folder: Path, settings, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere.keys"
+    settings.NMS_SEAL_KEYS_FILE.replace(elsewhere)
+    settings.NMS_SEAL_KEYS_FILE.symlink_to(elsewhere)
+    elsewhere.chmod(0o644)
+    rotate(settings)
+    assert settings.NMS_SEAL_KEYS_FILE.is_symlink()
+    assert len(elsewhere.read_text().split()) == 2
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o640
 
 
 def test_the_old_keys_are_dropped_when_nothing_needs_them(
