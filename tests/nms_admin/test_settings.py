@@ -164,3 +164,26 @@ def test_the_address_of_the_database_wins(monkeypatch) -> None:
 def test_sqlite_by_its_address_gets_no_options(monkeypatch) -> None:
     monkeypatch.setenv("NMS_DATABASE_URL", "sqlite:////tmp/x.sqlite3")
     assert not Reader().database("DATABASE_URL").get("OPTIONS")
+
+
+def test_the_first_line_signs_and_the_others_are_still_believed(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("the new one\nthe old one\n")
+    script = (
+        "from django.conf import settings\n"
+        "print(settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS, sep='|')"
+    )
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("NMS_")}
+    told = {
+        "NMS_DATA_DIR": str(tmp_path / "data"),
+        "NMS_SECRET_KEY_FILE": str(tmp_path / "key"),
+        "DJANGO_SETTINGS_MODULE": "nms_admin.settings",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=kept | told,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "the new one|['the old one']\n", done.stderr
