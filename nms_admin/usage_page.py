@@ -29,7 +29,6 @@ from common.http import HtmxRequest
 from common.models import Via
 from common.roles import Role
 from common.templatetags.nms import utc_day_text
-from egress import destinations
 from licensing import services as licensing
 from nms_admin.license_tabs import tabs
 from usage import acknowledgement, carrying, document, ledger, reports, tasks
@@ -246,7 +245,7 @@ def preview(request: HtmxRequest) -> HttpResponse:
     """Show what the next report would hold; nothing is stored."""
     context: dict[str, Any] = {
         "may_see": may(request.user, Role.OPERATOR),
-        "alone": destinations.usage() == destinations.BATCH,
+        "alone": ledger.goes_alone(),
     }
     try:
         context["content"] = reports.preview(timezone.now())

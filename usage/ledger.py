@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 
 from django.db.models import Exists, OuterRef
 
+from common import setup
 from common.templatetags.nms import byte_size
 from egress.destinations import BATCH
 from egress.models import Attempt, Gate, Pause
@@ -247,12 +248,17 @@ def files_of(report: Report) -> list[ReportFile]:
     return found if shown else []
 
 
-def goes_alone(report: Report) -> bool:
-    """Return whether the files of a report go, or went, each by itself."""
-    if Row(report).ended_at:
+def goes_alone(report: Report | None = None) -> bool:
+    """Return whether the files of a report go, or went, each by itself.
+
+    Args:
+        report: Without one, the next one is meant. What is carried by hand goes whole.
+    """
+    if report and Row(report).ended_at:
         return batch.used(report)
     destination = batch.destination(report)
-    return destination is not None and destination.name == BATCH
+    alone = destination is not None and destination.name == BATCH
+    return alone and setup.operation_mode() == "connected"
 
 
 def rest_of(report: Report) -> list[Report]:

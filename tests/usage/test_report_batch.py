@@ -390,9 +390,14 @@ def test_while_files_go_the_card_says_how_many(three_files, clock) -> None:
     assert [one.text for one in steps[1:]] == ["Uploading to F5, 1 of 3 files"]
 
 
-def test_disconnected_nothing_goes_by_this_way_either(vendor, clock, settings) -> None:
-    select(clock)
+def test_disconnected_nothing_goes_by_this_way_either(
+    vendor, clock, settings, ada, signed_in
+) -> None:
+    report = select(clock)
     settings.NMS_OPERATION_MODE = "disconnected"
+    for path in ("next", report.pk):
+        page = signed_in(ada).get(f"/ui/settings/license/reports/{path}")
+        assert "sent by itself" not in page.content.decode(), "it is carried whole"
     delivery.deliver(clock)
     assert files_at(vendor) == []
     with pytest.raises(ReportRefused):
