@@ -210,14 +210,9 @@ def sign_in(console: Console) -> requests.Session:
     return browser
 
 
-def fail(receiver: Sandbox, mode: str) -> None:
-    """Let the receiver fail so from now on."""
-    receiver.faults.set(parse_rules([{"path": PATH, "mode": mode}]))
-
-
 def leave_a_backlog(console: Console, receiver: Sandbox) -> None:
     """Leave, after the stop: events, a sealed batch, one cut off while it was sent."""
-    fail(receiver, "hang_after")
+    receiver.faults.set(parse_rules([{"path": PATH, "mode": "hang_after"}]))
     before = len(receiver.store.arrivals(prefix=PATH))
     words = [sys.executable, "manage.py", "outbox", "drain", "--once"]
     sending = subprocess.Popen(words, cwd=console.root, env=console.environment)
@@ -239,7 +234,6 @@ def test_an_upgrade_loses_doubles_and_decides_nothing(
     report_usage(console)
     token = ask(console, TOKEN)
     wait_for(lambda: receiver.store.arrivals(prefix=PATH), 30, "something was sent")
-    fail(receiver, "status")
     browser = sign_in(console)
     console.stop()  # its four stops are events too
     leave_a_backlog(console, receiver)
@@ -249,17 +243,17 @@ def test_an_upgrade_loses_doubles_and_decides_nothing(
     shutil.rmtree(console.root)
     console.root = ROOT
     console.start()
-    there = {*before["waiting"]}
-    wait_for(lambda: there <= _ids(receiver), 60, "what waited was sent")
-    wait_for(lambda: _settled(console), 60, "what was sealed was sent")
-    after = state(console)
-
-    _went_out_once_as_it_was_sealed(before["sealed"], after["sealed"], receiver)
-    for name in ("choices", "users", "tokens", "license", "usage"):
-        assert after[name] == before[name], name
     _lets_people_in(console, browser, case[0].version)
     _lets_the_agent_in(console, token)
     assert requests.get(f"{console.base}/api/readiness", timeout=10).ok
+    there = {*before["waiting"]}
+    wait_for(lambda: there <= _ids(receiver), 60, "what waited was sent")
+    wait_for(lambda: _settled(console), 60, "what was sealed was sent")
+
+    after = state(console)
+    _went_out_once_as_it_was_sealed(before["sealed"], after["sealed"], receiver)
+    for name in ("choices", "users", "tokens", "license", "usage"):
+        assert after[name] == before[name], name
     console.manage("audit", "verify")
 
 
