@@ -48,20 +48,18 @@ def rotate(now: datetime) -> Rotated:
         Refused: A console runs, or a file cannot be written.
     """
     with _alone(now):
-        keys = [sealing.new_key(), *settings.SEAL_KEYS]
+        keys = [sealing.new_key(), *_seal_keys()]
         _write(settings.NMS_SEAL_KEYS_FILE, keys)
         faults.reach("rotation.added")
-        signing = signs_with_our_file()
+        signing = _signing_keys()
         with transaction.atomic():
             resealed, broken = licensing.reseal_tokens(keys)
-            _note("own_keys.rotated", now, resealed=resealed, signing_key=signing)
+            _note("own_keys.rotated", now, resealed=resealed, signing_key=bool(signing))
             faults.reach("rotation.resealing")
         faults.reach("rotation.resealed")
         if signing:
-            new = secrets.token_urlsafe(48)
-            old = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-            _write(_secret_file(), [new, *old])
-    return Rotated(resealed, broken, signing)
+            _write(_secret_file(), [secrets.token_urlsafe(48), *signing])
+    return Rotated(resealed, broken, signing=bool(signing))
 
 
 def drop_old(now: datetime) -> int:
@@ -71,26 +69,19 @@ def drop_old(now: datetime) -> int:
         Refused: A console runs, a file cannot be written, or an old key is needed.
     """
     with _alone(now):
-        newest, *others = settings.SEAL_KEYS
-        if needed := licensing.sealed_otherwise(newest):
+        keys, signing = _seal_keys(), _signing_keys()
+        if needed := licensing.sealed_otherwise(keys[0]):
             raise Refused(
                 f"{needed} stored values are not sealed with the newest key, so the old"
                 " ones stay. Run rotate_keys first. What it cannot open was sealed with"
                 " a key that is not in the keys file: add that key at its end."
             )
-        ours = signs_with_our_file()
-        dropped = len(others) + len(settings.SECRET_KEY_FALLBACKS) * ours
+        dropped = len(keys[1:]) + len(signing[1:])
         _note("own_keys.dropped", now, count=dropped)
-        _write(settings.NMS_SEAL_KEYS_FILE, [newest])
-        if ours:
-            _write(_secret_file(), [settings.SECRET_KEY])
+        _write(settings.NMS_SEAL_KEYS_FILE, keys[:1])
+        if signing:
+            _write(_secret_file(), signing[:1])
     return dropped
-
-
-def signs_with_our_file() -> bool:
-    """Return whether the signing key is ours to change; else NMS_SECRET_KEY is set."""
-    kept = _secret_file()
-    return kept.exists() and kept.read_text().strip() == settings.NMS_SECRET_KEY
 
 
 @contextmanager
@@ -107,6 +98,18 @@ def _alone(now: datetime) -> Iterator[None]:
         raise Refused(str(error)) from None
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}.") from error
+
+
+def _seal_keys() -> list[str]:
+    """Return the keys as they are now: a rotation may have ended since the start."""
+    return settings.NMS_SEAL_KEYS_FILE.read_text().split()
+
+
+def _signing_keys() -> list[str]:
+    """Return the keys of our file; empty when NMS_SECRET_KEY is used instead."""
+    kept = _secret_file()
+    keys = kept.read_text().split() if kept.exists() else []
+    return keys if settings.SECRET_KEY in keys else []
 
 
 def _secret_file() -> Path:

@@ -215,6 +215,18 @@ def command(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_a_rotation_knows_the_keys_of_one_that_ended_after_its_start(
+    folder: Path, settings, now: datetime
+) -> None:
+    found = make.license(now)
+    token = licensing.token(found.pk)
+    call_command("rotate_keys")
+    call_command("rotate_keys")  # with the settings of before the first
+    read_again(settings)
+    assert len(settings.SEAL_KEYS) == len(settings.NMS_SECRET_KEY.split()) == 3
+    assert licensing.token(found.pk) == token
+
+
 def test_a_backup_from_before_is_restored_after_the_old_keys_are_gone(
     archive: Path, host: Callable[[str], Path], settings, now: datetime
 ) -> None:
