@@ -1,9 +1,9 @@
-"""Two hosts of one installation, each in a network of its own with a cable to each
-of the database, the broker and the vendor."""
+"""Two hosts of one installation, each with a cable to database, broker and vendor."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -25,6 +25,7 @@ from sandbox.server import Listener
 from tests.e2e.console import ROOT, wait_for
 from tests.networks import Namespace
 
+_libc = ctypes.CDLL(None)
 SERVICES = {
     "database": "203.0.113.1",
     "broker": "203.0.113.2",
@@ -90,6 +91,7 @@ class Host:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_end_with_us,  # noqa: PLW1509  (of C, no lock)
             )
 
     def answers(self) -> bool:
@@ -132,6 +134,11 @@ class Host:
         """Put them back."""
         for kind in kinds:
             self.outer.ip("link", "set", f"{kind}-{self.name}", "up")
+
+
+def _end_with_us() -> None:
+    """Ask Linux for SIGTERM when this case is killed; ``serve`` stops the rest then."""
+    _libc.prctl(1, signal.SIGTERM)
 
 
 @contextmanager
