@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -16,12 +17,18 @@ from django.db import connections
 
 @dataclass(frozen=True)
 class End:
-    """How a process ended: its exit code or signal, how long it lived, its peak."""
+    """How a process ended: its exit code or signal, how long it lived, its peak.
+
+    Attributes:
+        rss_mb: Its peak, with what it took over from the process that forked it.
+        grown_mb: What it took more than that.
+    """
 
     code: int
     signal: int
     seconds: float
     rss_mb: float
+    grown_mb: float
 
     @property
     def killed(self) -> bool:
@@ -41,6 +48,7 @@ class Child:
     def __init__(self, work: Callable[[], object], log: Path, fault: str = "") -> None:
         connections.close_all()
         self.began = time.monotonic()
+        self.inherited_mb = _resident_mb()
         self.pid = os.fork()
         if self.pid == 0:
             _be_child(work, log, fault)
@@ -55,7 +63,13 @@ class Child:
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -number
         seconds = time.monotonic() - self.began
-        return End(code, number, seconds, usage.ru_maxrss / 1024)
+        peak = usage.ru_maxrss / 1024
+        return End(code, number, seconds, peak, peak - self.inherited_mb)
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def _be_child(work: Callable[[], object], log: Path, fault: str) -> None:

@@ -65,6 +65,7 @@ class Scene:
     offset: timedelta = timedelta()
     elsewhere: int = 0  # effects at another receiver
     peak_mb: float = 0.0
+    grown_mb: float = 0.0  # of a worker, since ``begin``
     pages: Pages | None = None
     core: subprocess.Popen[bytes] | None = None
     random: random.Random = field(default_factory=random.Random)
@@ -112,6 +113,7 @@ class Scene:
         """Wait for a delivery to end, and note what it weighed."""
         end = child.wait()
         self.peak_mb = max(self.peak_mb, end.rss_mb)
+        self.grown_mb = max(self.grown_mb, end.grown_mb)
         return end
 
     def deliver(self, fault: str = "", **overrides: Any) -> End:
@@ -172,7 +174,7 @@ class Scene:
             arrival=max((one.n for one in self.box.store.arrivals()), default=0),
             at=time.monotonic(),
         )
-        self.peak_mb = 0.0
+        self.peak_mb = self.grown_mb = 0.0
         return self.mark
 
     def seal(self) -> None:
