@@ -38,8 +38,8 @@ SEAL_KEYS = kept_secret(NMS_SEAL_KEYS_FILE, Fernet.generate_key().decode()).spli
 # Where this console stands
 NMS_BIND = read.text("BIND", "127.0.0.1")
 NMS_PORT = read.number("PORT", 8000, low=1, high=65535)
-NMS_WEB_PROCESSES = read.number("WEB_PROCESSES", 1, low=1, high=32)
-NMS_WORKERS = read.number("WORKERS", 1, low=1, high=32)
+NMS_WEB_PROCESSES = read.number("WEB_PROCESSES", 1, low=1, high=8)
+NMS_WORKERS = read.number("WORKERS", 1, low=1, high=8)
 NMS_TLS_CERT = read.text("TLS_CERT")
 NMS_TLS_KEY = read.text("TLS_KEY")
 NMS_PUBLIC_URL = read.url(
