@@ -43,6 +43,8 @@ def _options() -> argparse.Namespace:
     if unknown := set(found.only) - {case.name for case in CASES}:
         names = ", ".join(case.name for case in CASES)
         parser.error(f"{', '.join(unknown)}: choose from {names}")
+    if found.keep and Path(found.keep).exists() and any(Path(found.keep).iterdir()):
+        parser.error(f"--keep {found.keep}: it is not empty, name a new folder")
     return found
 
 
