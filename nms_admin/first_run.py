@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -103,9 +104,19 @@ def set_operation_mode(mode: str, by: By) -> None:
             _note("setup.operation_mode", by, mode=mode)
 
 
+def keep_disconnected(by: By) -> None:
+    """Store that NMS_OPERATION_MODE says so: without the variable it stays so.
+
+    Only NMS_OPERATION_MODE=connected leads out again.
+    """
+    if settings.NMS_OPERATION_MODE == "disconnected":
+        set_operation_mode("disconnected", by)
+
+
 def finish(by: By) -> bool:
     """Finish set-up; false when somebody else just did."""
     with transaction.atomic():
+        keep_disconnected(by)
         finished = Setup.objects.filter(pk=1, finished_at=None).update(
             finished_at=by.now, code_digest=""
         )

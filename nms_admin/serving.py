@@ -1,7 +1,8 @@
-"""serving.json: with which addresses the console on a data folder runs.
+"""serving.json: with which settings the console on a data folder runs.
 
-A command in a second terminal rarely has the ports in its environment that the console
-was started with. It takes them from here, as long as that console runs.
+A command in a second terminal rarely has in its environment what the console was started
+with. It takes it from here, as long as that console runs: otherwise it might send what
+the console does not, or elsewhere.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from django.core.exceptions import ImproperlyConfigured
+
+from nms_admin.env import documented_proxy
+
 LOCK = "serve.lock"  # held by ``serve`` and the supervisor it becomes
 FILE = "serving.json"
-NAMES = (  # addresses and files, never a secret
+NAMES = (  # what it calls, what it may say, where its files are: never a secret
     "BIND",
     "PORT",
     "PUBLIC_URL",
@@ -32,7 +37,21 @@ NAMES = (  # addresses and files, never a secret
     "JWKS_FILE",
     "CA_BUNDLE",
     "COLLECTOR_URL",
+    "TERMINATE_URL",
+    "USAGE_CHANNEL",
+    "USAGE_BATCH_URL",
+    "USAGE_DETAIL",
+    "JWT_ALGORITHMS",
+    "SEAL_KEYS_FILE",
+    "OPERATION_MODE",
+    "POLICY_FILE",
+    "ANALYTICS_MODE",
+    "HOLD_WINDOW",
+    "RETENTION_DAYS",
 )
+QUIET = "DO_NOT_TRACK"
+# Not written down, for there may be a password in them: a command has to be told.
+SECRET = ("DATABASE_URL", "BROKER_URL", "PROXY_URL", "F5_API_KEY", "SECRET_KEY")
 
 
 class AlreadyRunning(Exception):
@@ -73,22 +92,47 @@ def runs(folder: Path) -> bool:
 
 def remember(folder: Path, environ: Mapping[str, str]) -> None:
     """Write down what this console's environment says; readable by its user alone."""
-    found = {name: environ[f"NMS_{name}"] for name in NAMES if f"NMS_{name}" in environ}
+    found: dict[str, object] = {
+        name: environ[f"NMS_{name}"] for name in NAMES if f"NMS_{name}" in environ
+    }
+    found["told"] = _told(environ)
+    if QUIET in environ:
+        found[QUIET] = environ[QUIET]
     draft = folder / f"{FILE}.{os.getpid()}"
     draft.touch(mode=0o600)
     draft.write_text(json.dumps(found, indent=2) + "\n")
     draft.replace(folder / FILE)
 
 
-def in_force(folder: Path) -> dict[str, str]:
-    """Return what the console that runs on a folder was told; empty when none runs."""
+def in_force(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the console that runs on a folder was told; empty when none runs.
+
+    Raises:
+        ImproperlyConfigured: It was told more than this environment says, of what is
+            not written down.
+    """
     try:
-        if not _runs(folder):
-            return {}
-        found = json.loads((folder / FILE).read_text())
-    except (OSError, ValueError):
+        found = json.loads((folder / FILE).read_text()) if _runs(folder) else {}
+        told = [name for name in SECRET if name in found.get("told", [])]
+    except (OSError, ValueError, AttributeError):
         return {}
-    return {name: str(found[name]) for name in NAMES if name in found}
+    if missing := [name for name in told if name not in _told(environ)]:
+        names = ", ".join(f"NMS_{name}" for name in missing)
+        raise ImproperlyConfigured(
+            f"The console that runs on {folder} was started with {names}, and this"
+            " command was not. Set the same here, or stop the console."
+        )
+    return {name: str(found[name]) for name in (*NAMES, QUIET) if name in found}
+
+
+def _told(environ: Mapping[str, str]) -> list[str]:
+    said = {
+        name
+        for name in SECRET
+        for end in ("", "_FILE")
+        if f"NMS_{name}{end}" in environ
+    }
+    return sorted(said | ({"PROXY_URL"} if documented_proxy(environ) else set()))
 
 
 def _runs(folder: Path) -> bool:

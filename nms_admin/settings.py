@@ -27,7 +27,8 @@ SANDBOX = NMS_F5_MODE == "sandbox"
 NMS_DATA_DIR = Path(
     read.text("DATA_DIR", str(BASE_DIR / "var" / NMS_F5_MODE))
 ).absolute()
-read.follow(serving.in_force(NMS_DATA_DIR))
+_running = serving.in_force(NMS_DATA_DIR, os.environ)
+read.follow(_running)
 NMS_SECRET_KEY = read.text("SECRET_KEY") or kept_secret(NMS_DATA_DIR / "secret.key")
 SECRET_KEY, *SECRET_KEY_FALLBACKS = NMS_SECRET_KEY.split("\n")
 NMS_SEAL_KEYS_FILE = Path(
@@ -127,7 +128,8 @@ NMS_PRIVACY_NOTICE_URL = read.url(
     "PRIVACY_NOTICE_URL", "https://www.f5.com/company/policies/privacy-notice"
 )
 NMS_POLICY_FILE = read.text("POLICY_FILE")
-DO_NOT_TRACK = os.environ.get("DO_NOT_TRACK", "0") not in ("", "0")
+_quiet = os.environ.get(serving.QUIET, _running.get(serving.QUIET, "0"))
+DO_NOT_TRACK = _quiet not in ("", "0")
 
 if not set(NMS_JWT_ALGORITHMS) <= {"RS512", "RS256", "ES256"}:
     raise ImproperlyConfigured("NMS_JWT_ALGORITHMS takes RS512, RS256 and ES256 only.")

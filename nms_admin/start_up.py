@@ -12,13 +12,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from analytics import services as analytics
+from audit import services as audit
 from common import choices
-from common.models import Decision
+from common.models import Decision, Via
 from common.sealing import SealBroken
 from licensing import connection
 from licensing import services as licensing
-from nms_admin import policy_file, restore
+from nms_admin import first_run, policy_file, restore
 from nms_admin.backup import ALIVE
+from nms_admin.people import By
 from telemetry import processes
 from telemetry import services as telemetry
 from usage import reports
@@ -65,6 +67,7 @@ def prepare(now: datetime) -> None:
         )
     _refuse_other_keys(now)
     restore.record_it(now)
+    first_run.keep_disconnected(By(audit.NOBODY, now, via=Via.SYSTEM))
     sealed, discarded = _sealed_until(now), 0
     older = _is_older(choices.CONNECTION, connection.choice()) or _is_older(
         choices.INTERACTION_DATA, analytics.choice()

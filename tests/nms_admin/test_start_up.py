@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from analytics import services as analytics
-from common import choices
+from common import choices, setup
 from common.models import Via
 from licensing import connection
 from licensing.models import ConnectionChoice
@@ -39,6 +39,18 @@ def test_a_data_folder_of_the_other_mode_is_refused(folder: Path, now) -> None:
     (folder / "mode").write_text("live\n")
     with pytest.raises(ImproperlyConfigured, match="was made in live mode"):
         start_up.prepare(now)
+
+
+def test_a_server_that_was_disconnected_by_a_variable_stays_so_without(
+    settings, now: datetime
+) -> None:
+    settings.NMS_OPERATION_MODE = "disconnected"
+    start_up.prepare(now)
+    settings.NMS_OPERATION_MODE = ""
+    start_up.prepare(now)
+    assert setup.operation_mode() == "disconnected"
+    settings.NMS_OPERATION_MODE = "connected"
+    assert setup.operation_mode() == "connected"
 
 
 def test_a_start_without_a_restore_changes_nothing(now: datetime) -> None:
