@@ -113,7 +113,9 @@ def changes(state: State, report_by: date | None) -> list[Change]:
         if not state.trial:
             text = "The license has expired, grace begins. Everything goes on."
             found.append(Change(state.ends_on + DAY, text))
-        text = "Events are held until a new license is added. Nothing else stops."
+        text = "Events are held until a new license is added. Nothing else stops here."
+        if not state.trial:
+            text += " NGINX Plus stops processing traffic, by F5’s documentation."
         found.append(Change(state.grace_ends_on + DAY, text))
     if report_by:
         for days in REPORT_WARN_DAYS:
