@@ -108,3 +108,12 @@ def test_deploy_copies_files_that_exist() -> None:
 def test_deploy_is_written_in_words_of_the_shell(block: str) -> None:
     read = subprocess.run(["sh", "-n"], input=block, text=True, check=False)
     assert read.returncode == 0
+
+
+def test_the_policy_page_uses_the_paths_of_the_deployment() -> None:
+    page = (ROOT / "docs/policy.md").read_text()
+    told = (ROOT / "deploy/nms-admin.env").read_text()
+    assert set(re.findall(r"/etc/[\w./-]*\w", page)) == {
+        *re.findall(r"^#NMS_POLICY_FILE=(\S+)$", told, re.M),
+        "/etc/nms-admin/nms-admin.env",
+    }
