@@ -77,7 +77,7 @@ OURS = [
 def test_deploy_calls_commands_as_they_are(words: str) -> None:
     name, *rest = shlex.split(words)
     app = get_commands()[name]
-    assert app == "nms_admin"
+    assert app in ("nms_admin", "audit", "telemetry")
     parser = load_command_class(app, name).create_parser("manage.py", name)
     parser.parse_args(rest)  # raises CommandError for an option that is not there
 
@@ -86,7 +86,7 @@ def test_deploy_names_every_step_of_a_life() -> None:
     used = {words.split()[0] for words in OURS}
     assert used == {
         *("backup", "doctor", "license", "provision", "restore"),
-        *("rotate_keys", "setup_code"),
+        *("rotate_keys", "setup_code", "telemetry"),
     }
     options = {word for words in OURS for word in words.split() if word[:2] == "--"}
     assert {"--replace", "--moved", "--output"} <= options
@@ -96,6 +96,15 @@ def test_deploy_names_settings_that_exist() -> None:
     named = set(re.findall(r"NMS_[A-Z0-9_]+", DEPLOY))
     known = settings_read()
     assert {one for one in named if one.removesuffix("_FILE") not in known} <= known
+
+
+def test_deploy_takes_comments_off_lines_that_are_there() -> None:
+    told = (ROOT / "deploy/nms-admin.env").read_text()
+    lines = re.findall(r"sed -i 's/\^(#NMS_\w+=)/(NMS_\w+=)/'", DEPLOY)
+    assert len(lines) >= 5
+    for comment, line in lines:
+        assert comment == f"#{line}"
+        assert re.search(f"^{comment}", told, re.M)
 
 
 def test_deploy_copies_files_that_exist() -> None:
