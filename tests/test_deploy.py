@@ -156,3 +156,51 @@ def test_the_command_hands_its_words_to_the_product() -> None:
     assert 'manage.py "$@"' in script
     checked = subprocess.run(["sh", "-n", DEPLOY / "nms-admin"], check=False)
     assert checked.returncode == 0
+
+
+def shell_of(line: str, backups: Path) -> str:
+    """Return what the shell is given by a line of a unit, for another folder."""
+    (words,) = re.findall(r"^/bin/sh -c '(.*)'$", line)
+    unescaped = words.replace("%%", "%").replace("$$", "$")
+    return unescaped.replace("/var/backups/nms-admin", str(backups))
+
+
+def test_the_daily_backup_writes_one_and_keeps_fourteen(tmp_path: Path) -> None:
+    said = unit("nms-admin-backup.service")["Service"]
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    for number in range(14):
+        (backups / f"daily-2026-11-{number + 1:02}-033000.backup").touch()
+    (backups / "before-upgrade.backup").touch()
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nfor last in "$@"; do :; done\ntouch "$last"\n')
+    python.chmod(0o755)
+    for name in ("ExecStart", "ExecStartPost"):
+        script = shell_of(said[name], backups)
+        subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True)
+    kept = sorted(file.name for file in backups.iterdir())
+    assert kept[0] == "before-upgrade.backup"
+    assert len(kept) == 15
+    assert "daily-2026-11-01-033000.backup" not in kept
+    assert kept[1] == "daily-2026-11-02-033000.backup"
+
+
+def test_the_daily_backup_runs_as_the_service_does() -> None:
+    ours, theirs = unit("nms-admin-backup.service"), unit("nms-admin.service")
+    for name in ("User", "EnvironmentFile", "WorkingDirectory", "StateDirectory"):
+        assert ours["Service"][name] == theirs["Service"][name]
+    assert ours["Service"]["CapabilityBoundingSet"] == ""
+    assert unit("nms-admin-backup.timer")["Timer"]["Persistent"] == "true"
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+def test_systemd_understands_the_daily_backup(tmp_path: Path) -> None:
+    for name in ("nms-admin-backup.service", "nms-admin-backup.timer"):
+        text = (DEPLOY / name).read_text().replace("/opt/nms-admin", str(ROOT))
+        (tmp_path / name).write_text(text)
+    files = [str(file) for file in tmp_path.iterdir()]
+    command = ["systemd-analyze", "verify", "--man=no", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if "nms-admin-backup" in line]
+    assert said == []

@@ -85,7 +85,7 @@ def test_deploy_calls_commands_as_they_are(words: str) -> None:
 def test_deploy_names_every_step_of_a_life() -> None:
     used = {words.split()[0] for words in OURS}
     assert used == {
-        *("backup", "doctor", "license", "provision", "restore"),
+        *("audit", "backup", "doctor", "license", "provision", "restore"),
         *("rotate_keys", "setup_code", "telemetry"),
     }
     options = {word for words in OURS for word in words.split() if word[:2] == "--"}
