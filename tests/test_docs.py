@@ -126,3 +126,13 @@ def test_the_policy_page_uses_the_paths_of_the_deployment() -> None:
         *re.findall(r"^#NMS_POLICY_FILE=(\S+)$", told, re.M),
         "/etc/nms-admin/nms-admin.env",
     }
+
+
+def test_what_left_names_the_headers_the_door_sets() -> None:
+    door = (ROOT / "egress/transport.py").read_text()
+    page = (ROOT / "docs/audit.md").read_text().partition("## What left this server")[2]
+    named = set(re.findall(r"^\| `([A-Z][\w-]+)` \|", page, re.M))
+    in_code = set(re.findall(r"headers\[\"([\w-]+)\"\] = (?!SKIP)", door))
+    in_code |= set(re.findall(r"\"([A-Z]\w+-\w+)\": (?:content_type|key)", door))
+    assert in_code == {"User-Agent", "F5-ApiKey", "Content-Type", "Idempotency-Key"}
+    assert named == in_code | {"Host", "Content-Length", "Authorization"}
