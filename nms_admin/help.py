@@ -15,6 +15,8 @@ from nms_admin.users import role_cards
 
 PAGE = settings.BASE_DIR / "docs" / "telemetry-and-web-analytics.md"
 WRITTEN = "http://127.0.0.1:8000"  # the address of this console in that page
+PROVE = """sha256sum usage-report-*.zip
+unzip -p usage-report-*.zip manifest.json | sha256sum"""
 
 
 @public
@@ -27,6 +29,7 @@ def help_page(request: HttpRequest) -> HttpResponse:
         "sections": _sections(settings.NMS_PUBLIC_URL),
         "hold_window": f"{hours} hours",
         "roles": role_cards(""),
+        "prove": PROVE,
     }
     return render(request, template, context)
 

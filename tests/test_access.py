@@ -223,6 +223,15 @@ def test_each_person_gets_what_the_matrix_says(name, people, target):
                 assert response.status_code not in (401, 403, 405), case
 
 
+@pytest.mark.parametrize("name", sorted(n for n in PAGES if "GET" in PAGES[n][1]))
+def test_no_page_shows_the_code_of_a_template(name, people, target):
+    for client in (people[0], people[3]):
+        response = client.get(address(SITE[name][0], target))
+        if response.get("Content-Type", "").startswith("text/html"):
+            page = response.content.decode()
+            assert not re.search(r"\{[%{#]", page), name
+
+
 @pytest.mark.parametrize(
     "name",
     sorted(
