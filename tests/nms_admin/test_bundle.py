@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import secrets
 import socket
+import stat
 import zipfile
 
 import pytest
@@ -164,3 +166,21 @@ def test_the_command_writes_a_file_once(tmp_path, capsys) -> None:
     assert "health.json" in opened(path.read_bytes())
     with pytest.raises(CommandError, match="exists already"):
         call_command("support_bundle", output=path)
+
+
+def test_nobody_else_can_read_the_file_of_the_command(tmp_path) -> None:
+    path = tmp_path / "bundle.zip"
+    before = os.umask(0)
+    try:
+        call_command("support_bundle", output=path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_command_writes_through_no_link(tmp_path) -> None:
+    there, link = tmp_path / "elsewhere", tmp_path / "bundle.zip"
+    link.symlink_to(there)
+    with pytest.raises(CommandError, match="cannot be written"):
+        call_command("support_bundle", output=link)
+    assert not there.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from nms_admin import bundle
 
 
 class Command(BaseCommand):
-    """Write a ZIP that tells how this installation is, without its secrets."""
+    """Write a ZIP (0600) that tells how this installation is, without its secrets."""
 
-    help = "Write the support bundle to a file; existing files are not overwritten."
+    help = "Write the support bundle to a new file that only this user can read."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--output", required=True, type=Path)
@@ -26,7 +27,8 @@ class Command(BaseCommand):
             raise CommandError(f"{path} exists already; name another file.")
         content = bundle.write(timezone.now(), actor="command", via=Via.COMMAND)
         try:
-            with path.open("xb") as file:
+            new = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            with os.fdopen(os.open(path, new, 0o600), "wb") as file:
                 file.write(content)
         except OSError as error:
             raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
