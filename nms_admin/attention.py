@@ -16,7 +16,8 @@ from licensing import connection, keys, stories
 from licensing import services as licensing
 from licensing.keys import Held
 from licensing.models import License
-from nms_admin import license_keys, notices
+from nms_admin import health_processes, license_keys, notices
+from nms_admin.health_processes import ALIVE_FOR, NEEDED
 from nms_admin.models import User
 from telemetry.delivery import DESTINATION
 from telemetry.models import Batch, ProcessRun
@@ -24,9 +25,7 @@ from usage import delivery as usage
 from usage import ledger
 from usage.models import Report
 
-ALIVE_FOR = timedelta(minutes=3)
 SLOW_AFTER = timedelta(seconds=10)
-NEEDED = ("integrations", "scheduler")
 
 
 @dataclass(frozen=True)
@@ -184,12 +183,20 @@ def _reports() -> list[Note]:
 
 
 def _processes(now: datetime) -> list[Note]:
-    silent = sorted(set(NEEDED) - alive(now))
+    silent = set(NEEDED) - alive(now)
     if not silent:
         return []
-    title = f"Not running: {', '.join(silent)}"
-    body = "Events are recorded and wait. Start the process, or look at its log."
-    return [Note("bad", title, body, reverse("ui-telemetry"), "View delivery")]
+    url, body = reverse("ui-health"), "Events are recorded and wait."
+    starts = {one.name for one in health_processes.lines(now) if one.kind == "info"}
+    found = []
+    if down := sorted(silent - starts):
+        title = f"Not running: {', '.join(down)}"
+        todo = f"{body} Start the process, or look at its log."
+        found.append(Note("bad", title, todo, url, "Open System health"))
+    if coming := sorted(silent & starts):
+        title = f"Starting: {', '.join(coming)}"
+        found.append(Note("info", title, body, url, "Open System health"))
+    return found
 
 
 def _chain() -> list[Note]:

@@ -31,8 +31,14 @@ from telemetry import ledger as events
 from telemetry.models import ProcessRun
 from usage import ledger
 
-ORDER = ("bad", "warn", "held", "ok")
-WORDS = {"bad": "Down", "warn": "Degraded", "held": "Waits", "ok": "OK"}
+WORDS = {
+    "bad": "Down",
+    "warn": "Degraded",
+    "info": "Starting",
+    "held": "Waits",
+    "ok": "OK",
+}
+ORDER = tuple(WORDS)
 LITTLE, SCARCE = 200 * 1024**2, 1024**3  # bytes free: then nothing, or not much, fits
 ASKED_EVERY = 10  # seconds between two questions to the broker
 SLOW = 0.25  # seconds that the smallest question to the database may take
@@ -43,7 +49,7 @@ LATELY = 200  # tries that are looked at for the last one to each host
 
 @dataclass(frozen=True)
 class Row:
-    """One thing the installation needs: ``kind`` is bad, warn, held or ok.
+    """One thing the installation needs: ``kind`` is one of ``WORDS``.
 
     ``todo`` is empty when nothing is to be done; ``since`` None when it is not known.
     """
@@ -80,7 +86,7 @@ def rows(now: datetime, standing: licensing.Standing | None = None) -> list[Row]
 
 
 def overall(found: list[Row]) -> str:
-    """Return the gravest kind there is; what only waits is in order."""
+    """Return the gravest kind there is; what waits or starts is in order."""
     kinds = {row.kind for row in found}
     return next((kind for kind in ("bad", "warn") if kind in kinds), "ok")
 

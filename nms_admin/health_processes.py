@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from nms_admin.attention import ALIVE_FOR, NEEDED
 from nms_admin.processes import all_processes
 from telemetry.models import ProcessRun
 
+NEEDED = ("integrations", "scheduler")
+ALIVE_FOR = timedelta(minutes=3)
+STARTS_FOR = timedelta(seconds=30)  # processes of one host start one after the other
 LATELY = timedelta(days=1)
 IDLE = timedelta(minutes=3)  # the worker is asked for a delivery every 15 seconds
 WORKS = "integrations"  # whose work is noted, not only its heartbeat
@@ -17,7 +19,7 @@ WORKS = "integrations"  # whose work is noted, not only its heartbeat
 
 @dataclass(frozen=True)
 class Line:
-    """One process on one host; ``kind`` is bad, warn or ok."""
+    """One process on one host; ``kind`` is bad, warn, info (it starts) or ok."""
 
     name: str
     host: str
@@ -30,18 +32,24 @@ class Line:
 def lines(now: datetime) -> Iterator[Line]:
     """Yield a line per process and host, also for one that never ran."""
     runs = newest(now)
+    coming = {run.host for run in runs if _begins(run, now)}
     for process in all_processes():
         if not process.reported:
             continue
         mine = [run for run in runs if run.name == process.name]
-        if not mine:
+        if not mine and coming:
+            yield _starts(process.name, "")
+        elif not mine:
             grave = "bad" if process.name in NEEDED else "warn"
             todo = _start(process.name)
             sentence = "Not seen in the last day."
             yield Line(process.name, "", grave, sentence, todo)
         somewhere = any(alive(run, now) for run in mine)
         for run in mine:
-            yield _line(run, now, somewhere=somewhere)
+            if run.host in coming and not alive(run, now):
+                yield _starts(run.name, run.host)
+            else:
+                yield _line(run, now, somewhere=somewhere)
 
 
 def newest(now: datetime) -> list[ProcessRun]:
@@ -51,6 +59,15 @@ def newest(now: datetime) -> list[ProcessRun]:
     )
     last = {(run.name, run.host): run for run in seen}
     return sorted(last.values(), key=lambda run: (run.name, run.host))
+
+
+def _begins(run: ProcessRun, now: datetime) -> bool:
+    return alive(run, now) and abs(now - run.started_at) < STARTS_FOR
+
+
+def _starts(name: str, host: str) -> Line:
+    where = f" on {host}" if host else ""
+    return Line(name, host, "info", f"Starting{where}, as the others did just now.")
 
 
 def _line(run: ProcessRun, now: datetime, *, somewhere: bool) -> Line:

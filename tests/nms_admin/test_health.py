@@ -54,10 +54,33 @@ def test_a_fresh_installation_that_runs_has_nothing_wrong(now) -> None:
 
 def test_a_silent_scheduler_stands_first_and_says_what_to_do(now) -> None:
     old = now - timedelta(minutes=4)
+    ProcessRun.objects.update(started_at=old)
+    ProcessRun.objects.filter(name="integrations").update(worked_at=now)
     ProcessRun.objects.filter(name="scheduler").update(seen_at=old)
     first = health.rows(now)[0]
     assert (first.name, first.kind, first.since) == ("scheduler", "bad", old)
     assert "Start scheduler" in first.todo
+
+
+@pytest.mark.parametrize(("ago", "kind"), [(29, "info"), (31, "bad")])
+def test_what_stopped_is_starting_for_30_seconds_after_another_start(
+    now, ago, kind
+) -> None:
+    run = ProcessRun.objects.get(name="integrations")
+    processes.stopped(run.pk, now - timedelta(minutes=1))
+    others = ProcessRun.objects.exclude(pk=run.pk)
+    others.update(started_at=now - timedelta(seconds=ago))
+    found = row("integrations", now)
+    assert found.kind == kind
+    assert (found.label == "Starting") == (kind == "info")
+    assert health.overall(health.rows(now)) == ("ok" if kind == "info" else "bad")
+
+
+def test_a_start_on_another_host_starts_nothing_here(now) -> None:
+    run = ProcessRun.objects.get(name="integrations")
+    processes.stopped(run.pk, now)
+    ProcessRun.objects.exclude(pk=run.pk).update(host="other")
+    assert row("integrations", now).kind == "bad"
 
 
 def test_one_silent_host_of_two_is_a_warning_only(now) -> None:

@@ -58,10 +58,20 @@ def test_in_grace_overview_says_when_it_ended_and_how_long_grace_is(
 
 def test_a_silent_process_is_named_after_three_minutes(running, now) -> None:
     make.license(now)
-    ProcessRun.objects.filter(name="scheduler").update(
-        seen_at=now - timedelta(minutes=4)
-    )
+    old = now - timedelta(minutes=4)
+    ProcessRun.objects.update(started_at=old)
+    ProcessRun.objects.filter(name="scheduler").update(seen_at=old)
     assert titles(now) == ["Not running: scheduler"]
+
+
+def test_after_a_start_a_process_that_is_not_there_yet_is_starting(
+    running, now
+) -> None:
+    make.license(now)
+    run = ProcessRun.objects.get(name="scheduler")
+    processes.stopped(run.pk, now - timedelta(minutes=1))
+    assert titles(now + timedelta(seconds=9)) == ["Starting: scheduler"]
+    assert titles(now + timedelta(seconds=31)) == ["Not running: scheduler"]
 
 
 def test_a_call_without_an_answer_for_ten_seconds_is_named(running, now) -> None:
