@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.urls import reverse
 
 from audit import checking
 from common.access import may
 from common.roles import Role
-from egress import destinations, gate
-from egress.models import Gate, Pause
+from egress import destinations
+from egress.models import Pause
 from licensing import connection, keys, stories
 from licensing import services as licensing
 from licensing.keys import Held
 from licensing.models import License
-from nms_admin import health_processes, license_keys, notices
+from nms_admin import health_hosts, health_processes, license_keys, notices
 from nms_admin.health_processes import ALIVE_FOR, NEEDED
 from nms_admin.models import User
 from telemetry.delivery import DESTINATION
@@ -24,8 +24,6 @@ from telemetry.models import Batch, ProcessRun
 from usage import delivery as usage
 from usage import ledger
 from usage.models import Report
-
-SLOW_AFTER = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def notes(
         *(n for n in _due(standing, now) if _wanted(n.stage, user, now)),
         *_restored(),
         *_delivery(),
-        *_unanswered(now),
+        *_hosts(standing, now),
         *_reports(),
         *_processes(now),
         *_chain(),
@@ -130,40 +128,43 @@ def _restored() -> list[Note]:
 
 
 def _delivery() -> list[Note]:
-    url = reverse("ui-telemetry")
     found = []
     dead = Batch.objects.filter(dead_at__isnull=False, discarded_at=None).count()
     if dead:
         title = f"{dead} batch{'es' if dead > 1 else ''} of events was refused"
         body = "The receiver said no for good. Look at its answer, then send again."
-        found.append(Note("bad", title, body, url + "?status=refused", "Review"))
+        url = reverse("ui-telemetry") + "?status=refused"
+        found.append(Note("bad", title, body, url, "Review"))
     if Pause.objects.filter(pk=DESTINATION).exists() or usage.stopped():
         title, body = (
             "Sending is paused",
             "The receiver refused the license. Nothing is lost.",
         )
         found.append(Note("bad", title, body, reverse("ui-license"), "View license"))
-    closed = Gate.objects.filter(failures__gt=0).first()
-    if closed and closed.closed_until:
-        title = f"{closed.host} does not answer"
-        body = f"{closed.sentence} Nothing is lost; it is tried again by itself."
-        found.append(Note("warn", title, body, url, "View delivery"))
     return found
 
 
-def _unanswered(now: datetime) -> list[Note]:
-    waiting = gate.under_way(now).filter(started_at__lte=now - SLOW_AFTER)
-    found = waiting.order_by("started_at").first()
-    if found is None or gate.closed_until(found.host):
-        return []
-    what = destinations.label_of(found.destination).lower()
-    title = f"{found.host} has not answered since {found.started_at:%H:%M} UTC"
-    body = (
-        f"A call about {what} waits for its answer, at most 80 seconds; then it is"
-        " tried again. Nothing is lost."
-    )
-    url = reverse("ui-connectivity")
-    return [Note("warn", title, body, url, "Open Connectivity")]
+def _hosts(standing: licensing.Standing, now: datetime) -> list[Note]:
+    """Return the hosts that do not answer; System health says the same of them."""
+    return [
+        Note(
+            "warn",
+            host.trouble(now),
+            f"{why_silent(host)} Nothing is lost; it is tried again by itself.",
+            reverse("ui-connectivity"),
+            "Open Connectivity",
+        )
+        for host in health_hosts.hosts(now, connected=standing.connected)
+        if host.trouble(now)
+    ]
+
+
+def why_silent(host: health_hosts.Host) -> str:
+    """Return what the last call met, or what one that hangs is about."""
+    if host.closed:
+        return host.closed.sentence
+    what = destinations.label_of(host.hanging.destination) if host.hanging else ""
+    return f"A call about {what.lower()} waits for its answer, at most 80 seconds."
 
 
 def _reports() -> list[Note]:

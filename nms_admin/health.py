@@ -20,12 +20,13 @@ from django.db.models import Max
 
 from audit import checking
 from common import tasks
-from egress import destinations, gate
+from egress import gate
 from egress.models import Attempt
 from egress.probes import SKEW
 from licensing import keys
 from licensing import services as licensing
-from nms_admin import attention, health_processes, notices
+from nms_admin import attention, health_hosts, health_processes, notices
+from nms_admin.health_hosts import LATELY, Host
 from nms_admin.health_queue import Queue, queues
 from telemetry import ledger as events
 from telemetry.models import ProcessRun
@@ -44,7 +45,6 @@ ASKED_EVERY = 10  # seconds between two questions to the broker
 SLOW = 0.25  # seconds that the smallest question to the database may take
 RAN_BACK = timedelta(minutes=2)
 OLD = timedelta(hours=1)
-LATELY = 200  # tries that are looked at for the last one to each host
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Row:
 
 def rows(now: datetime, standing: licensing.Standing | None = None) -> list[Row]:
     """Return every row, the gravest first; rows as grave stay in the order below."""
+    standing = standing or licensing.standing(now)
     found = [
         *database(),
         *_broker(),
@@ -78,9 +79,9 @@ def rows(now: datetime, standing: licensing.Standing | None = None) -> list[Row]
         *_chain(),
         *processes(now),
         *_queues(now),
-        *_hosts(now),
+        *_hosts(standing, now),
         *_receipts(now),
-        *_license(standing or licensing.standing(now), now),
+        *_license(standing, now),
     ]
     return sorted(found, key=lambda row: ORDER.index(row.kind))
 
@@ -242,40 +243,37 @@ def _queue(queue: Queue, now: datetime) -> Row:
     return Row("Delivery", name, "ok", sentence, "", queue.oldest, "Going")
 
 
-def _hosts(now: datetime) -> Iterator[Row]:
+def _hosts(standing: licensing.Standing, now: datetime) -> Iterator[Row]:
     """Yield one row per host that is called: its gate, and how the last try ended."""
-    newest = Attempt.objects.exclude(outcome="").order_by("-started_at")
-    last: dict[str, Attempt] = {}
-    for one in newest[:LATELY]:
-        last.setdefault(one.host, one)
-    by_host: dict[str, list[str]] = {}
-    for to in destinations.configured():
-        by_host.setdefault(to.host, []).append(to.name)
-    for host, names in by_host.items():
-        tried = last.get(host)
-        paused = next((p for p in map(gate.paused, names) if p), None)
-        closed = gate.state(host)
-        if paused:
-            sentence = f"It refused the license ({paused.status}). Nothing is lost."
-            todo = "Add the current license under Settings > License."
-            yield Row(
-                "Delivery", host, "bad", sentence, todo, paused.paused_at, "Paused"
-            )
-        elif closed:
-            until = closed.closed_until or now
-            times = f"{closed.failures} time{'s' if closed.failures > 1 else ''}"
-            sentence = (
-                f"{closed.sentence} Failed {times}; tried again from"
-                f" {until.astimezone(UTC):%d %b %H:%M} UTC. Nothing is lost."
-            )
-            todo = "Run the checks under Settings > Connectivity."
-            since = tried.started_at if tried else None
-            yield Row("Delivery", host, "warn", sentence, todo, since, "No answer")
-        elif tried is None:
-            yield Row("Delivery", host, "ok", "Not called lately.", word="Open")
-        else:
-            said = f"The last call: {tried.get_outcome_display().lower()}."
-            yield Row("Delivery", host, "ok", said, "", tried.started_at, "Open")
+    for host in health_hosts.hosts(now, connected=standing.connected):
+        yield _host(host, now)
+
+
+def _host(host: Host, now: datetime) -> Row:
+    name, tried = host.name, host.last
+    paused = next((p for p in map(gate.paused, host.destinations) if p), None)
+    if paused:
+        sentence = f"It refused the license ({paused.status}). Nothing is lost."
+        todo = "Add the current license under Settings > License."
+        return Row("Delivery", name, "bad", sentence, todo, paused.paused_at, "Paused")
+    if host.trouble(now):
+        sentence = f"{attention.why_silent(host)}{_tries(host)} Nothing is lost."
+        todo = "Run the checks under Settings > Connectivity."
+        return Row("Delivery", name, "warn", sentence, todo, host.since, "No answer")
+    if tried is None:
+        return Row("Delivery", name, "ok", "Not called lately.", word="Open")
+    said = f"The last call: {tried.get_outcome_display().lower()}."
+    return Row("Delivery", name, "ok", said, "", tried.started_at, "Open")
+
+
+def _tries(host: Host) -> str:
+    """Say how often it failed and when it is tried again; empty without a failure."""
+    closed = host.closed
+    if closed is None or closed.closed_until is None:
+        return ""
+    times = f"{closed.failures} time{'s' if closed.failures > 1 else ''}"
+    until = closed.closed_until.astimezone(UTC)
+    return f" Failed {times}; tried again from {until:%d %b %H:%M} UTC."
 
 
 def _receipts(now: datetime) -> Iterator[Row]:

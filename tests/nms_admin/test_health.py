@@ -115,6 +115,11 @@ def test_a_vendor_outage_degrades_and_never_touches_readiness(now) -> None:
     assert Client().get("/api/readiness").status_code == 200
 
 
+def test_a_disconnected_server_shows_no_host(now, settings) -> None:
+    settings.NMS_OPERATION_MODE = "disconnected"
+    assert HOST not in [one.name for one in health.rows(now)]
+
+
 def test_a_refused_license_is_worse_than_no_answer(now) -> None:
     Pause.objects.create(destination="telemetry", paused_at=now, status=401)
     assert (row(HOST, now).kind, row(HOST, now).label) == ("bad", "Paused")

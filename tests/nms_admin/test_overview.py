@@ -11,10 +11,10 @@ from django.test import Client
 from audit import services as audit
 from common import choices
 from common.models import Via
-from egress.models import Attempt, Pause
+from egress.models import Attempt, Gate, Pause
 from licensing import connection
 from licensing import services as licensing
-from nms_admin import activity, attention
+from nms_admin import activity, attention, health
 from telemetry import processes
 from telemetry.models import ProcessRun
 from tests import make
@@ -80,17 +80,70 @@ def test_a_call_without_an_answer_for_ten_seconds_is_named(running, now) -> None
         kind="report",
         item="1",
         destination="usage",
-        host="localhost:8101",
+        host="localhost:8001",
         size=0,
         choice=0,
         started_at=now - timedelta(seconds=9),
     )
     assert titles(now) == []
     assert titles(now + timedelta(seconds=1)) == [
-        "localhost:8101 has not answered since 11:59 UTC"
+        "localhost:8001 has not answered since 11:59 UTC"
     ]
     Attempt.objects.filter(pk=call.pk).update(outcome=Attempt.Outcome.ACCEPTED)
     assert titles(now + timedelta(seconds=1)) == []
+
+
+def call(at: datetime, outcome: str, **more: object) -> Attempt:
+    return Attempt.objects.create(
+        kind="batch",
+        item="1",
+        destination="telemetry",
+        host="localhost:8001",
+        size=0,
+        choice=0,
+        started_at=at,
+        outcome=outcome,
+        **more,
+    )
+
+
+def verdicts(now: datetime) -> tuple[list[str], list[str]]:
+    """What Overview and System health say of the host that is called."""
+    said = [one for one in titles(now) if "localhost:8001" in one]
+    rows = [one.label for one in health.rows(now) if one.name == "localhost:8001"]
+    return said, rows
+
+
+def test_a_call_that_hangs_is_named_by_overview_and_health_alike(running, now) -> None:
+    make.license(now)
+    assert verdicts(now) == ([], ["Open"])
+    call(now - timedelta(seconds=30), "")
+    said = "localhost:8001 has not answered since 11:59 UTC"
+    assert verdicts(now) == ([said], ["No answer"])
+    call(now - timedelta(seconds=9), "accepted", finished_at=now)
+    assert verdicts(now) == ([], ["Open"])
+
+
+def test_a_host_that_failed_is_named_by_both_until_it_answers(running, now) -> None:
+    make.license(now)
+    call(now - timedelta(minutes=9), "accepted")
+    for minutes in (8, 4):
+        call(now - timedelta(minutes=minutes), "failed")
+    Gate.objects.create(host="localhost:8001", failures=2, closed_until=now)
+    said = "localhost:8001 has not answered since 11:52 UTC"
+    assert verdicts(now) == ([said], ["No answer"])
+    Attempt.objects.update(status=503)
+    said = "localhost:8001 has taken nothing since 11:52 UTC"
+    assert verdicts(now) == ([said], ["No answer"])
+    Gate.objects.update(failures=0)
+    assert verdicts(now) == ([], ["Open"])
+
+
+def test_a_host_that_is_not_called_any_more_is_named_by_neither(running, now) -> None:
+    make.license(now)
+    Gate.objects.create(host="old.example.net:443", failures=2, closed_until=now)
+    assert titles(now) == []
+    assert health.overall(health.rows(now)) == "ok"
 
 
 def test_a_call_is_named_as_begun_not_as_sent(db, now) -> None:
