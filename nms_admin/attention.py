@@ -119,8 +119,13 @@ def _wanted(stage: str, user: User | None, now: datetime) -> bool:
     return may(user, Role.ADMINISTRATOR) and stage not in notices.snoozed(user, now)
 
 
+def restored() -> bool:
+    """Return whether Continuous Connection waits for an answer since a restore."""
+    return connection.restored(connection.choice())
+
+
 def _restored() -> list[Note]:
-    if not connection.restored(connection.choice()):
+    if not restored():
         return []
     title = "Continuous Connection is off: the database was restored"
     body = "Nothing is recorded or sent until an administrator chooses."

@@ -17,10 +17,12 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 from django.db.models import Max
+from django.urls import reverse
 
+from analytics import services as analytics
 from audit import checking
 from common import tasks
-from egress import gate
+from egress import checks, gate
 from egress.models import Attempt
 from egress.probes import SKEW
 from licensing import keys
@@ -51,7 +53,8 @@ OLD = timedelta(hours=1)
 class Row:
     """One thing the installation needs: ``kind`` is one of ``WORDS``.
 
-    ``todo`` is empty when nothing is to be done; ``since`` None when it is not known.
+    ``todo`` is empty when nothing is to be done; ``since`` None when it is not known;
+    ``url`` is where it is done.
     """
 
     area: str
@@ -61,6 +64,7 @@ class Row:
     todo: str = ""
     since: datetime | None = None
     word: str = field(default="")
+    url: str = ""
 
     @property
     def label(self) -> str:
@@ -80,7 +84,9 @@ def rows(now: datetime, standing: licensing.Standing | None = None) -> list[Row]
         *processes(now),
         *_queues(now),
         *_hosts(standing, now),
+        *_checked(standing),
         *_receipts(now),
+        *_choices(),
         *_license(standing, now),
     ]
     return sorted(found, key=lambda row: ORDER.index(row.kind))
@@ -274,6 +280,48 @@ def _tries(host: Host) -> str:
     times = f"{closed.failures} time{'s' if closed.failures > 1 else ''}"
     until = closed.closed_until.astimezone(UTC)
     return f" Failed {times}; tried again from {until:%d %b %H:%M} UTC."
+
+
+def _checked(standing: licensing.Standing) -> Iterator[Row]:
+    """Yield the last connectivity check when it failed and nothing was accepted since."""
+    found = checks.newest()
+    if not standing.connected or found is None or found.finished_at is None:
+        return
+    failed = [one for one in found.results if checks.verdict(one) == "failed"]
+    accepted = Attempt.objects.filter(outcome=Attempt.Outcome.ACCEPTED)
+    if not failed or accepted.filter(started_at__gt=found.asked_at).exists():
+        return
+    names = ", ".join(one["label"] for one in failed)
+    sentence = f"{len(failed)} of {len(found.results)} addresses failed: {names}."
+    todo = "Open Settings > Connectivity: it says what to do about each."
+    yield Row(
+        "Delivery",
+        "Last check",
+        "warn",
+        sentence,
+        todo,
+        found.asked_at,
+        "Failed",
+        reverse("ui-connectivity"),
+    )
+
+
+def _choices() -> Iterator[Row]:
+    """Yield what is off until an administrator answers after a restore."""
+    asked = {
+        "Continuous Connection": ("ui-license", attention.restored()),
+        "Interaction data": ("ui-web-analytics", _interaction_restored()),
+    }
+    for name, (page, restored) in asked.items():
+        if restored:
+            said = "Off since the database was restored; nothing is sent."
+            todo, url = "It stays off until an administrator chooses.", reverse(page)
+            yield Row("License", name, "warn", said, todo, None, "Not chosen", url)
+
+
+def _interaction_restored() -> bool:
+    banner = analytics.banner(analytics.choice())
+    return banner is not None and banner.state == "restored"
 
 
 def _receipts(now: datetime) -> Iterator[Row]:

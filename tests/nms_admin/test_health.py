@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 from collections import namedtuple
 from datetime import timedelta
@@ -12,7 +13,9 @@ import time_machine
 from django.db import OperationalError, connection
 from django.test import Client
 
-from egress.models import Attempt, Gate, Pause
+from analytics import services as analytics
+from common import choices
+from egress.models import Attempt, CheckRun, Gate, Pause
 from nms_admin import health
 from nms_admin.celery import app
 from telemetry import processes, tasks
@@ -173,6 +176,44 @@ def test_the_last_call_to_a_host_is_shown(now) -> None:
         outcome="accepted",
     )
     assert row(HOST, now).sentence == "The last call: accepted."
+
+
+def test_interaction_data_waits_for_an_answer_after_a_restore(now, settings) -> None:
+    known = {choices.INTERACTION_DATA: {"number": 7, "value": True}}
+    (settings.NMS_DATA_DIR / "choices.json").write_text(json.dumps(known))
+    assert analytics.check_restore(now)
+    assert (row("Interaction data", now).kind) == "warn"
+
+
+def test_a_check_that_failed_is_shown_until_something_is_accepted(
+    now, signed_in, vera, settings
+) -> None:
+    steps = [{"state": "failed", "code": "refused"}]
+    found = CheckRun.objects.create(
+        asked_at=now,
+        asked_by="otto",
+        way="direct, no proxy",
+        results=[{"name": "api", "label": HOST, "purpose": "", "steps": steps}],
+    )
+    assert wrong(now) == [], "it has not ended"
+    CheckRun.objects.update(finished_at=now)
+    assert wrong(now) == [("Last check", "warn")]
+    page = signed_in(vera).get("/ui/health").content.decode()
+    assert '<a href="/ui/settings/connectivity">Open Settings &gt; Conn' in page
+    settings.NMS_OPERATION_MODE = "disconnected"
+    assert wrong(now) == []
+    settings.NMS_OPERATION_MODE = ""
+    Attempt.objects.create(
+        kind="batch",
+        item="1",
+        destination="telemetry",
+        host=HOST,
+        size=0,
+        choice=0,
+        started_at=found.asked_at + timedelta(seconds=1),
+        outcome="accepted",
+    )
+    assert wrong(now) == []
 
 
 def test_the_page_shows_it_and_a_paused_one_does_not_ask_again(signed_in, vera) -> None:

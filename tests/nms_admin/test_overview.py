@@ -161,8 +161,11 @@ def test_a_restored_database_asks_for_an_answer_until_there_is_one(
     (Path(settings.NMS_DATA_DIR) / "choices.json").write_text(json.dumps(later))
     assert connection.check_restore(now)
     assert titles(now) == ["Continuous Connection is off: the database was restored"]
+    (row,) = [one for one in health.rows(now) if one.label == "Not chosen"]
+    assert (row.name, row.kind) == ("Continuous Connection", "warn")
     connection.set_choice(on=False, by="ada", via=Via.SETTINGS, now=now)
     assert titles(now) == []
+    assert "Not chosen" not in [one.label for one in health.rows(now)]
 
 
 def test_the_gravest_stands_first(running, now) -> None:
