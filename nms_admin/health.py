@@ -29,7 +29,7 @@ from licensing import keys
 from licensing import services as licensing
 from nms_admin import attention, health_hosts, health_processes, notices
 from nms_admin.health_hosts import LATELY, Host
-from nms_admin.health_queue import Queue, queues
+from nms_admin.health_queue import Queue, queues, waits
 from telemetry import ledger as events
 from telemetry.models import ProcessRun
 from usage import ledger
@@ -235,11 +235,11 @@ def _queue(queue: Queue, now: datetime) -> Row:
     if refused:
         sentence = f"{refused:,} refused for good, {total:,} waiting."
         todo = f"Open {queue.page} and look at the answer."
-        return Row("Delivery", name, "bad", sentence, todo, word="Refused")
+        url = reverse(queue.address)
+        return Row("Delivery", name, "bad", sentence, todo, word="Refused", url=url)
     if not total:
         return Row("Delivery", name, "ok", "Nothing is waiting.", word="Empty")
-    parts = [f"{n:,} {state}" for state, n in queue.waiting.items() if n]
-    sentence = f"{', '.join(parts)}."
+    sentence = waits(queue, now)
     if queue.held:
         todo = "Nothing goes out until the license or the operation mode allows it."
         return Row("Delivery", name, "held", sentence, todo, queue.oldest, "Held")
@@ -261,25 +261,36 @@ def _host(host: Host, now: datetime) -> Row:
     if paused:
         sentence = f"It refused the license ({paused.status}). Nothing is lost."
         todo = "Add the current license under Settings > License."
-        return Row("Delivery", name, "bad", sentence, todo, paused.paused_at, "Paused")
+        url = reverse("ui-license")
+        at = paused.paused_at
+        return Row("Delivery", name, "bad", sentence, todo, at, "Paused", url)
     if host.trouble(now):
-        sentence = f"{attention.why_silent(host)}{_tries(host)} Nothing is lost."
+        sentence = f"{attention.why_silent(host)}{_tries(host, now)} Nothing is lost."
         todo = "Run the checks under Settings > Connectivity."
-        return Row("Delivery", name, "warn", sentence, todo, host.since, "No answer")
+        url = reverse("ui-connectivity")
+        return Row(
+            "Delivery", name, "warn", sentence, todo, host.since, "No answer", url
+        )
     if tried is None:
         return Row("Delivery", name, "ok", "Not called lately.", word="Open")
     said = f"The last call: {tried.get_outcome_display().lower()}."
     return Row("Delivery", name, "ok", said, "", tried.started_at, "Open")
 
 
-def _tries(host: Host) -> str:
+def _tries(host: Host, now: datetime) -> str:
     """Say how often it failed and when it is tried again; empty without a failure."""
     closed = host.closed
     if closed is None or closed.closed_until is None:
         return ""
     times = f"{closed.failures} time{'s' if closed.failures > 1 else ''}"
-    until = closed.closed_until.astimezone(UTC)
-    return f" Failed {times}; tried again from {until:%d %b %H:%M} UTC."
+    return f" Failed {times}; {_again(closed.closed_until, now)}."
+
+
+def _again(until: datetime, now: datetime) -> str:
+    if until <= now:
+        return "it is tried again now"
+    at = until.astimezone(UTC)
+    return f"it is tried again from {at.day} {at:%b %H:%M} UTC"
 
 
 def _checked(standing: licensing.Standing) -> Iterator[Row]:
@@ -339,19 +350,20 @@ def _receipts(now: datetime) -> Iterator[Row]:
 def _license(standing: licensing.Standing, now: datetime) -> Iterator[Row]:
     story = attention.license_story(standing, keys.held(), now)
     shown = attention.license_stat(standing)
-    todo = "Open Settings > License."
+    todo, url = "Open Settings > License.", reverse("ui-license")
     if standing.license is None:
         sentence = "None yet; events are held on this server."
-        yield Row("License", "License", "held", sentence, todo, word="None")
+        yield Row("License", "License", "held", sentence, todo, word="None", url=url)
     elif story and story.kind in ("bad", "warn"):
-        yield Row("License", "License", story.kind, f"{story.title}.", todo)
+        yield Row("License", "License", story.kind, f"{story.title}.", todo, url=url)
     else:
         sentence = f"{shown['value']}: {shown['note']}."
         yield Row("License", "License", "ok", sentence)
     due = ledger.report_by(ledger.last_accepted(), standing)
     said = notices.report_notice(due, now, by_hand=not standing.connected)
     if said and said.kind in ("bad", "warn"):
-        yield Row("License", "Usage report", said.kind, f"{said.title}.", said.body)
+        title = f"{said.title}."
+        yield Row("License", "Usage report", said.kind, title, said.body, url=url)
     else:
         day = f"Wanted by {due.day} {due:%b %Y}." if due else "None is due."
         yield Row("License", "Usage report", "ok", day)
@@ -364,7 +376,8 @@ def _chain() -> Iterator[Row]:
         return
     sentence = f"It is broken at record {broken}."
     todo = "Keep a copy of the database as it is, then open Audit log."
-    yield Row("Server", "Audit chain", "bad", sentence, todo, word="Broken")
+    url = reverse("ui-audit")
+    yield Row("Server", "Audit chain", "bad", sentence, todo, word="Broken", url=url)
 
 
 def _length(span: timedelta) -> str:

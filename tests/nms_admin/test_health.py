@@ -18,8 +18,9 @@ from common import choices
 from egress.models import Attempt, CheckRun, Gate, Pause
 from nms_admin import health
 from nms_admin.celery import app
-from telemetry import processes, tasks
-from telemetry.models import ProcessRun
+from telemetry import catalog, delivery, processes, tasks
+from telemetry.models import Batch, ProcessRun
+from telemetry.services import record
 from tests import make
 from tests.conftest import PASSWORD
 
@@ -114,8 +115,35 @@ def test_a_vendor_outage_degrades_and_never_touches_readiness(now) -> None:
     )
     found = row(HOST, now)
     assert (found.kind, found.label) == ("warn", "No answer")
-    assert "Failed 3 times; tried again from" in found.sentence
+    assert "Failed 3 times; it is tried again from 23 Nov 12:08 UTC" in found.sentence
+    later = row(HOST, now + timedelta(minutes=9)).sentence
+    assert "Failed 3 times; it is tried again now." in later
     assert Client().get("/api/readiness").status_code == 200
+
+
+def test_what_waits_is_said_in_words(now) -> None:
+    record(catalog.LOGIN, now=now)
+    assert "wait to be sent." in row("Events", now).sentence
+    Batch.objects.all().delete()
+    delivery.seal(now)
+    count = Batch.objects.get().event_count
+    assert row("Events", now).sentence == f"{count} events are being sent."
+    Batch.objects.update(event_count=1)
+    assert row("Events", now).sentence == "1 event is being sent."
+    Batch.objects.update(attempts=1, due_at=now + timedelta(minutes=28))
+    said = "1 event waits for its next try, from 12:28 UTC."
+    assert row("Events", now).sentence == said
+    later = now + timedelta(minutes=28)
+    assert row("Events", later).sentence == "1 event waits for its next try."
+
+
+def test_what_is_to_be_done_leads_to_where_it_is_done(now, signed_in, vera) -> None:
+    Gate.objects.create(host=HOST, failures=1, closed_until=now)
+    page = signed_in(vera).get("/ui/health").content.decode()
+    assert '<a href="/ui/settings/connectivity">Run the checks under' in page
+    Pause.objects.create(destination="telemetry", paused_at=now, status=401)
+    page = signed_in(vera).get("/ui/health").content.decode()
+    assert '<a href="/ui/settings/license">Add the current license' in page
 
 
 def test_a_disconnected_server_shows_no_host(now, settings) -> None:
