@@ -22,6 +22,7 @@ from egress import checks, destinations, firewall, gate, tasks
 from egress.destinations import Destination
 from egress.models import Attempt, CheckRun
 from egress.probes import NAMES
+from nms_admin import health_hosts
 
 PILLS = {
     "passed": ("ok", "Reachable"),
@@ -109,10 +110,20 @@ def results_context(request: HtmxRequest, now: datetime) -> dict[str, Any]:
     found = checks.newest()
     return {
         "run": _run(found, now) if found else None,
+        "failing_since": _outdated(found, now),
         "may_run": may(request.user, Role.OPERATOR),
         "in_setup": setup.finished_at() is None,
         "live_hosts": destinations.vendor_hosts() if settings.SANDBOX else (),
     }
+
+
+def _outdated(found: CheckRun | None, now: datetime) -> datetime | None:
+    """Return since when deliveries fail, when that is later than what was found."""
+    if found is None or found.finished_at is None:
+        return None
+    connected = setup.operation_mode() == "connected"
+    since = health_hosts.failing_since(now, connected=connected)
+    return since if since and since > found.finished_at else None
 
 
 def in_force() -> dict[str, str]:

@@ -87,6 +87,19 @@ def hosts(now: datetime, *, connected: bool) -> list[Host]:
     return found
 
 
+def failing(destination: str, now: datetime) -> str:
+    """Say that the host of a destination does not answer; empty when it does."""
+    called = hosts(now, connected=True)
+    found = (one.trouble(now) for one in called if destination in one.destinations)
+    return next(found, "")
+
+
+def failing_since(now: datetime, *, connected: bool) -> datetime | None:
+    """Return since when some host gives no answer, the latest; None when all do."""
+    called = hosts(now, connected=connected)
+    return max((one.since for one in called if one.since), default=None)
+
+
 def _hanging(tries: list[Attempt], now: datetime) -> Attempt | None:
     """Return the oldest call without an answer, unless the host answered since."""
     answers = [x.finished_at for x in tries if x.outcome in ANSWERED and x.finished_at]

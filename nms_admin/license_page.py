@@ -61,6 +61,7 @@ from licensing.reading import MOST_BYTES
 from licensing.states import State
 from nms_admin import (
     before_start,
+    health_hosts,
     license_keys,
     license_seen,
     notices,
@@ -276,6 +277,7 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
             "row": choice,
             "restored": connection.restored(choice),
         },
+        "silent": _silent(standing, now) if on else "",
         "locked": locks.holding(locks.TELEMETRY, on),
         "editable": editable,
         "administrators": "" if editable else ", ".join(people.administrators()),
@@ -288,6 +290,13 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
             context["before_start"] = before_start.lines(standing.mode, now)
         return context
     return context | _of_license(request, found, standing, now, on=on)
+
+
+def _silent(standing: licensing.Standing, now: datetime) -> str:
+    """Say that events wait for their host, as Overview does; empty when they go out."""
+    if standing.terms.hold:
+        return ""
+    return health_hosts.failing("telemetry", now)
 
 
 def _of_license(

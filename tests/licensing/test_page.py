@@ -11,6 +11,7 @@ import time_machine
 from common import setup
 from common.models import Via
 from egress import gate
+from egress.models import Attempt, Gate
 from licensing import services
 from licensing.models import License
 from tests import make
@@ -158,6 +159,26 @@ def test_others_see_it_read_only_with_who_may_change_it(
     for control in ("Replace license", "Terminate", "Get Started", 'role="switch"'):
         assert control + "<" not in shown
         assert f' {control} id="continuous' not in shown
+
+
+def test_after_failed_tries_the_page_says_that_events_wait(page, now):
+    make.license(now)
+    assert "Events go to the test receiver as they happen." in text(page())
+    Gate.objects.create(host="localhost:8001", failures=1, closed_until=now)
+    Attempt.objects.create(
+        kind="batch",
+        item="1",
+        destination="telemetry",
+        host="localhost:8001",
+        size=0,
+        choice=0,
+        started_at=now - timedelta(minutes=41),
+        outcome="failed",
+    )
+    shown = text(page())
+    assert "Events wait: localhost:8001 has not answered since 11:19 UTC." in shown
+    assert '<a class="n-small" href="/ui/settings/connectivity">' in shown
+    assert "as they happen.</dd>" not in shown
 
 
 def test_do_not_track_locks_the_switch(page, now, settings):

@@ -20,7 +20,7 @@ from django.utils import timezone
 from audit.models import Record
 from egress import checks, destinations, firewall, gate, tasks
 from egress.errors import TransientError
-from egress.models import Attempt, CheckRun
+from egress.models import Attempt, CheckRun, Gate
 from nms_admin import setup_code, side_checks
 from sandbox.faults import parse_rules
 from sandbox.server import Sandbox
@@ -51,6 +51,30 @@ def text(response) -> str:
 def work() -> int:
     """Do what the sweep of a worker does."""
     return checks.run_waiting(timezone.now)
+
+
+def test_results_older_than_the_failures_of_deliveries_say_so(
+    vera, signed_in, vendor, now, settings
+) -> None:
+    asked = {"asked_by": "otto", "way": "direct, no proxy"}
+    CheckRun.objects.create(asked_at=now, finished_at=now, **asked)
+    host = destinations.find("telemetry").host
+    Gate.objects.create(host=host, failures=1, closed_until=now)
+    Attempt.objects.create(
+        kind="batch",
+        item="1",
+        destination="telemetry",
+        host=host,
+        size=0,
+        choice=0,
+        started_at=now + timedelta(minutes=7),
+        outcome="failed",
+    )
+    said = "Deliveries have failed since 23 Nov 2026, 12:07 UTC These results are older"
+    assert said in text(signed_in(vera).get(PAGE))
+    later = now + timedelta(minutes=8)
+    CheckRun.objects.create(asked_at=later, finished_at=later, **asked)
+    assert "These results are older" not in text(signed_in(vera).get(PAGE))
 
 
 def test_before_anybody_asked_nothing_is_contacted(otto, signed_in, vendor) -> None:
