@@ -24,14 +24,19 @@ unzip -p usage-report-*.zip manifest.json | sha256sum"""
 def help_page(request: HttpRequest) -> HttpResponse:
     """Show what is captured, how to switch it, what to open, and what words mean."""
     template = "help.html" if request.user.is_authenticated else "help_public.html"
-    hours = int(settings.NMS_HOLD_WINDOW.total_seconds() // 3600)
     context = {
         "sections": _sections(settings.NMS_PUBLIC_URL),
-        "hold_window": f"{hours} hours",
+        "hold_window": hold_window(),
         "roles": role_cards(""),
         "prove": PROVE,
     }
     return render(request, template, context)
+
+
+def hold_window() -> str:
+    """Return for how long held events wait: ``24 hours``."""
+    hours = settings.NMS_HOLD_WINDOW.total_seconds() / 3600
+    return f"{hours:g} hour{'' if hours == 1 else 's'}"
 
 
 @cache

@@ -69,6 +69,7 @@ from nms_admin import (
     usage_page,
 )
 from nms_admin.attention import license_story
+from nms_admin.help import hold_window
 from nms_admin.license_tabs import tabs
 from telemetry import services as telemetry
 from usage import days, forecast
@@ -277,6 +278,7 @@ def _page(request: HtmxRequest, now: datetime) -> dict[str, Any]:
             "row": choice,
             "restored": connection.restored(choice),
         },
+        "hold_window": hold_window(),
         "silent": _silent(standing, now) if on else "",
         "locked": locks.holding(locks.TELEMETRY, on),
         "editable": editable,

@@ -232,15 +232,18 @@ def connectivity(request: HtmxRequest, _row: Setup) -> HttpResponse:
     context = {
         "mode": setup.operation_mode(),
         "locked": locked,
-        "addresses": _addresses(),
+        "addresses": _addresses(setup.operation_mode()),
         **in_force(),
         **results_context(request, timezone.now()),
     }
     return _show(request, 3, context, 422 if request.method == "POST" else 200)
 
 
-def _addresses() -> list[dict[str, str]]:
-    """Return every address that may be called later, and who calls it for what."""
+def _addresses(mode: str) -> list[dict[str, str]]:
+    """Return every address that may be called later, and who calls it for what.
+
+    Disconnected, only browsers call one.
+    """
     batch = destinations.usage() == destinations.BATCH
     usage = settings.NMS_USAGE_BATCH_URL if batch else settings.NMS_F5_API_URL
     rows = [
@@ -251,6 +254,8 @@ def _addresses() -> list[dict[str, str]]:
         ("This server", settings.NMS_TERMINATE_URL, "Notices of termination"),
         ("Browsers", settings.NMS_COLLECTOR_URL, "Interaction data"),
     ]
+    if mode == "disconnected":
+        rows = [row for row in rows if row[0] == "Browsers"]
     return [{"who": who, "url": url, "what": what} for who, url, what in rows if url]
 
 

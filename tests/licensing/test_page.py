@@ -181,6 +181,15 @@ def test_after_failed_tries_the_page_says_that_events_wait(page, now):
     assert "as they happen.</dd>" not in shown
 
 
+def test_disconnected_the_switch_says_that_nothing_is_sent(page, now):
+    make.license(now)
+    disconnect()
+    shown = text(page())
+    assert "Nothing is sent while this server is disconnected" in shown
+    assert "are held and deleted after 24 hours." in shown
+    assert "as they happen" not in shown
+
+
 def test_do_not_track_locks_the_switch(page, now, settings):
     make.license(now)
     settings.DO_NOT_TRACK = True

@@ -283,6 +283,21 @@ def test_a_locked_mode_is_shown_and_not_asked(begun, settings):
     assert setup.operation_mode() == "disconnected"
 
 
+def test_a_disconnected_server_lists_no_address_of_its_own(begun, settings):
+    settings.NMS_COLLECTOR_URL = ""
+    begun.post("/setup/2", {"connection": "on"})
+    assert (
+        f"<code>{settings.NMS_TELEMETRY_URL}" in begun.get("/setup/3").content.decode()
+    )
+    settings.NMS_OPERATION_MODE = "disconnected"
+    page = text(begun.get("/setup/3"))
+    assert "Nothing is contacted from this server." in page
+    assert settings.NMS_TELEMETRY_URL not in page
+    settings.NMS_COLLECTOR_URL = "https://collector.example.net"
+    page = text(begun.get("/setup/3"))
+    assert "https://collector.example.net from browsers" in page
+
+
 def test_proxy_and_certificates_are_shown_without_the_password(begun, settings):
     settings.NMS_PROXY_URL = "http://ada:pr0xy-secret@proxy.example:3128"
     settings.NMS_CA_BUNDLE = "/etc/ssl/own.pem"
