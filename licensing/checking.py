@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from datetime import date, datetime
 from urllib.parse import urlsplit
 
@@ -96,7 +97,10 @@ def _verified(text: str, added: License, now: datetime) -> tokens.LicenseClaims:
         raise _of_another_sandbox(error) or error from None
     if keys.jwks is None:
         return tokens.peek(text, now=now)
-    claims = tokens.verify(text, keys.jwks, jku=jku, algorithms=algorithms, now=now)
+    try:
+        claims = tokens.verify(text, keys.jwks, jku=jku, algorithms=algorithms, now=now)
+    except LicenseRejected as error:
+        raise _of_another_folder(error) or error from None
     added.checked_at = now
     return claims
 
@@ -110,11 +114,34 @@ def _of_another_sandbox(error: LicenseRejected) -> LicenseRejected | None:
     return LicenseRejected(
         error.code,
         f"This license was made for the test receiver at {there}; this console's is"
-        f" {here}. Make one with: NMS_SANDBOX_PORT={here.partition(':')[2]}"
-        " .venv/bin/python manage.py sandbox_license",
+        f" {here}. Make one for this console.",
         expected=error.expected,
         found=error.found,
+        command=_sandbox_command(here.partition(":")[2]),
     )
+
+
+def _of_another_folder(error: LicenseRejected) -> LicenseRejected | None:
+    """Return what to do when a sandbox license may have other keys; else None."""
+    if not settings.SANDBOX or error.code != "signature":
+        return None
+    return LicenseRejected(
+        error.code,
+        f"{error.sentence} A sandbox license made with another data folder looks like"
+        " this.",
+        expected=error.expected,
+        found=error.found,
+        command=_sandbox_command(str(settings.NMS_SANDBOX_PORT)),
+    )
+
+
+def _sandbox_command(port: str) -> str:
+    """Return what makes a license for this console, with the folder that has its keys."""
+    folder = settings.NMS_DATA_DIR
+    usual = settings.BASE_DIR / "var" / "sandbox"
+    given = "" if folder == usual else f"NMS_DATA_DIR={shlex.quote(str(folder))} "
+    python = ".venv/bin/python manage.py sandbox_license"
+    return f"{given}NMS_SANDBOX_PORT={port} {python}"
 
 
 @sensitive_variables("text")

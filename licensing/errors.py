@@ -7,17 +7,25 @@ class LicenseRejected(Exception):
     """A license was not taken; nothing was stored.
 
     ``code`` is for programs; ``sentence`` says what failed and what to do;
-    ``expected`` and ``found`` are shown beside it and never hold the token.
+    ``expected`` and ``found`` are shown beside it and never hold the token; ``command``
+    is one to copy that helps.
     """
 
     def __init__(
-        self, code: str, sentence: str, *, expected: str = "", found: str = ""
+        self,
+        code: str,
+        sentence: str,
+        *,
+        expected: str = "",
+        found: str = "",
+        command: str = "",
     ) -> None:
         super().__init__(sentence)
         self.code = code
         self.sentence = sentence
         self.expected = expected
         self.found = found
+        self.command = command
 
     @property
     def anyway(self) -> bool:

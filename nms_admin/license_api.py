@@ -175,6 +175,8 @@ def _apply(
             details.append(f"expected: {refusal.expected}")
         if refusal.found:
             details.append(f"found: {refusal.found}")
+        if refusal.command:
+            details.append(f"make one with: {refusal.command}")
         if refusal.anyway:
             details.append("to take it all the same: anyway=true")
         raise Refused(422, refusal.sentence, *details) from None

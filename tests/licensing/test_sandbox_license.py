@@ -13,6 +13,7 @@ from common.models import Via
 from licensing import services
 from licensing.errors import LicenseRejected
 from licensing.states import State
+from tests import make
 
 pytestmark = pytest.mark.django_db
 
@@ -54,9 +55,31 @@ def test_one_for_another_sandbox_is_refused_with_the_command_for_this_one(
     assert refused.value.code == "wrong_jku"
     assert refused.value.sentence == (
         "This license was made for the test receiver at localhost:8001; this console's"
-        " is localhost:8101. Make one with: NMS_SANDBOX_PORT=8101 .venv/bin/python"
+        " is localhost:8101. Make one for this console."
+    )
+    assert refused.value.command == (
+        f"NMS_DATA_DIR={settings.NMS_DATA_DIR} NMS_SANDBOX_PORT=8101 .venv/bin/python"
         " manage.py sandbox_license"
     )
+    settings.NMS_DATA_DIR = settings.BASE_DIR / "var" / "sandbox"
+    with pytest.raises(LicenseRejected) as refused:
+        added(token)
+    assert refused.value.command.startswith("NMS_SANDBOX_PORT=8101 ")
+
+
+def test_one_made_with_another_data_folder_is_refused_with_the_command_to_copy(
+    printed, settings, ada, signed_in, now
+):
+    printed()
+    token = make.token(timezone.now(), jku=settings.NMS_JWKS_URL)
+    page = signed_in(ada).post("/ui/settings/license/add", {"token": token})
+    shown = page.content.decode()
+    assert page.status_code == 422
+    assert "A sandbox license made with another data folder looks like this." in shown
+    assert (
+        '<button class="btn btn-link btn-sm n-push" type="button" data-copy=' in shown
+    )
+    assert f"NMS_DATA_DIR={settings.NMS_DATA_DIR} NMS_SANDBOX_PORT=" in shown
 
 
 def test_a_trial_of_some_days_can_be_asked_for(printed):

@@ -180,7 +180,8 @@ def test_the_api_says_the_same_with_the_code(now, what):
     assert answer.status_code == 422
     assert answer.json()["message"].startswith(sentence)
     details = [one["description"] for one in answer.json()["details"]]
-    assert details == [f"check: {code}", f"expected: {expected}", f"found: {found}"]
+    said = [f"check: {code}", f"expected: {expected}", f"found: {found}"]
+    assert details[:3] == said
     assert not License.objects.exists()
 
 
