@@ -60,6 +60,14 @@ def test_each_record_is_a_sentence_with_who_when_and_from_where(some, reader, ad
     assert shown(reader) == [5, 4, 3, 2, 1]
 
 
+def test_what_a_record_does_not_have_is_a_dash(db, ada, signed_in):
+    add("backup.made", 0)
+    page = signed_in(ada).get(PAGE).content.decode()
+    assert 'data-th="Object"><span class="n-muted">–</span>' in page
+    assert 'data-th="IP address"><span class="n-muted">–</span>' in page
+    assert "<dd>None</dd>" not in signed_in(ada).get(f"{PAGE}/1").content.decode()
+
+
 def test_only_administrators_see_ip_addresses(some, otto, ada, signed_in):
     for path in (PAGE, f"{PAGE}/1"):
         assert "192.0.2.7" in signed_in(ada).get(path).content.decode()

@@ -164,6 +164,8 @@ def test_the_command_writes_a_file_once(tmp_path, capsys) -> None:
     path = tmp_path / "bundle.zip"
     call_command("support_bundle", output=path)
     assert "health.json" in opened(path.read_bytes())
+    record = Record.objects.get(action="support.bundle_downloaded")
+    assert (record.actor, record.via) == ("command line", "command")
     with pytest.raises(CommandError, match="exists already"):
         call_command("support_bundle", output=path)
 

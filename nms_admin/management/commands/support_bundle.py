@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from common.models import Via
 from nms_admin import bundle
+from nms_admin.people import COMMAND_LINE
 
 
 class Command(BaseCommand):
@@ -25,7 +26,8 @@ class Command(BaseCommand):
         path: Path = options["output"]
         if path.exists():
             raise CommandError(f"{path} exists already; name another file.")
-        content = bundle.write(timezone.now(), actor="command", via=Via.COMMAND)
+        now = timezone.now()
+        content = bundle.write(now, actor=COMMAND_LINE, via=Via.COMMAND)
         try:
             new = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             with os.fdopen(os.open(path, new, 0o600), "wb") as file:
