@@ -190,6 +190,12 @@ def test_disconnected_the_switch_says_that_nothing_is_sent(page, now):
     assert "as they happen" not in shown
 
 
+def test_with_the_connection_off_usage_is_sent_from_one_place(page, now):
+    make.license(now)
+    services.set_connection(on=False, by="ada", via=Via.SETTINGS, now=now)
+    assert text(page()).count('action="/ui/settings/license/send-usage"') == 1
+
+
 def test_do_not_track_locks_the_switch(page, now, settings):
     make.license(now)
     settings.DO_NOT_TRACK = True
