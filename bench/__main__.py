@@ -37,8 +37,8 @@ Machine: {cores} cores, Python {python}, {system}. PostgreSQL with fsync and
 synchronous_commit on; SQLite in WAL mode with synchronous=FULL. Load before and after:
 {load}.
 
-- *capture*: 7 rounds of 500 transactions. `record()` asks each time whether Continuous
-  Connection is on; the hand-written INSERT never does. The libraries run in
+- *capture*: 7 rounds of 500 transactions. `record()` asks in the same statement whether
+  Continuous Connection is on; the hand-written INSERT never does. The libraries run in
   a project of their own with exact pins (`bench/peers/requirements`), against its own
   bare transaction. Broker down: nothing listens at its address. The clients of posthog
   and segment keep events in memory, outside any transaction.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cache
-from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Subquery
@@ -34,30 +33,28 @@ def is_on() -> bool:
     """
     if locks.against(locks.TELEMETRY, True):
         return False
-    newest = _newest()
+    newest = ConnectionChoice.objects.values_list("pk", "value").first()
     if newest is None:
         return True
     choices.remember(choices.CONNECTION, *newest)
     return newest[1]
 
 
-def _newest() -> tuple[int, bool] | None:
-    """Return number and value of the answer in force.
+def as_condition() -> str | None:
+    """Return what ``is_on`` asks as a condition of SQL; None when it is off for sure.
 
-    Asked at every event, each time anew; only the text of the question is kept, which
-    takes Django three times as long to write as a database to answer.
+    For a statement that asks and acts at once. It has no parameters.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(*_question(connection.vendor))
-        row = cursor.fetchone()
-    return (row[0], bool(row[1])) if row else None
+    if locks.against(locks.TELEMETRY, True):
+        return None
+    return _condition(connection.vendor)
 
 
 @cache
-def _question(_vendor: str) -> tuple[str, tuple[Any, ...]]:
-    newest = ConnectionChoice.objects.values_list("pk", "value")[:1]
-    sql, parameters = newest.query.sql_with_params()
-    return sql, tuple(parameters)
+def _condition(_vendor: str) -> str:
+    newest = ConnectionChoice.objects.values("value")[:1]
+    sql, _none = newest.query.sql_with_params()
+    return f"COALESCE(({sql}), TRUE)"
 
 
 def is_open() -> bool:

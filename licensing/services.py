@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 # What others ask about the choice, and about any license.
 connection_on = connection.is_on
+connection_condition = connection.as_condition
 connection_open = connection.is_open
 connection_number = connection.number
 connection_on_since = connection.on_since

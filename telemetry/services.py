@@ -71,10 +71,8 @@ def record(point: DataPoint, *, now: datetime) -> bool:
     """
     if catalog.BY_NAME.get(point.name) is not point:
         raise ValueError(f"{point.name!r} is not in the catalogue")
-    if not licensing.connection_on():
-        return False
-    Event.objects.create(data_point=point.name, occurred_at=now)
-    return True
+    condition = licensing.connection_condition()
+    return condition is not None and Event.objects.insert_if(condition, point.name, now)
 
 
 def installed(now: datetime) -> bool:
