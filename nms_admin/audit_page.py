@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +13,7 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
@@ -27,6 +29,8 @@ from nms_admin.models import User
 TAKEN_WITHIN = timedelta(minutes=5)
 ENDS_WITHIN = timedelta(hours=1)
 LONGEST = 1 << 62
+BYTES = {"batch": "telemetry-batch", "report": "ui-usage-report"}
+NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 class FilterForm(forms.Form):
@@ -89,6 +93,21 @@ class Row:
         """Return through what it was done."""
         return activity.origin(self.record)
 
+    @property
+    def bytes_url(self) -> str:
+        """Return where the bytes are shown that a sending is about; empty without."""
+        kind, _, number = self.record.subject.partition(" ")
+        route = BYTES.get(kind) if self.record.action == "delivery.sent" else None
+        with suppress(NoReverseMatch):
+            return reverse(route, kwargs={"number": number}) if route else ""
+        return ""
+
+    @property
+    def details(self) -> list[tuple[str, object]]:
+        """Return the details, and say of the digest of nothing that it is one."""
+        said = {NOTHING: f"{NOTHING} (nothing: the request had no body)"}
+        return [(name, said.get(str(x), x)) for name, x in self.record.details.items()]
+
 
 @sign_in_required
 @require_safe
@@ -132,7 +151,6 @@ def record(request: HtmxRequest, number: int) -> HttpResponse:
     context = {
         "row": Row(found),
         "record": found,
-        "details": list(found.details.items()),
         "matches": services.digest(found) == found.digest,
         "content": services.content(found) if shown else "",
         "may_see_addresses": shown,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -17,6 +18,9 @@ from django.utils import timezone
 from audit import checking, listing, services
 from audit.models import Check, Head, Record
 from common.models import Via
+from telemetry import catalog, delivery
+from telemetry import services as telemetry
+from tests import make
 
 PAGE = "/ui/audit"
 DOCUMENT = Path(__file__).parent.parent.parent / "docs/audit.md"
@@ -227,6 +231,25 @@ def test_a_check_no_worker_took_is_said_to_be(some, otto, signed_in):
     checking.ask(timezone.now() - timedelta(minutes=6))
     page = signed_in(otto).get(PAGE).content.decode()
     assert "The check did not start" in page
+
+
+def test_a_record_of_a_sending_leads_to_the_bytes(finished, ada, signed_in, now):
+    make.license(now)
+    telemetry.record(catalog.LOGIN, now=now)
+    batch = delivery.seal(now)
+    sent = add("delivery.sent", subject=f"batch {batch.pk}")
+    client = signed_in(ada)
+    page = client.get(f"{PAGE}/{sent.sequence}").text
+    (address,) = re.findall(r'href="([^"]+)">Show what was sent', page)
+    assert batch.sha256 in client.get(address).text
+
+
+def test_the_digest_of_no_body_is_said_to_be_one(db, ada, signed_in):
+    details = {"sha256": hashlib.sha256(b"").hexdigest()}
+    sent = add("delivery.sent", subject="keys", details=details)
+    page = signed_in(ada).get(f"{PAGE}/{sent.sequence}").text
+    assert "(nothing: the request had no body)" in page
+    assert "Show what was sent" not in page
 
 
 def test_a_record_shows_all_its_members_and_its_neighbours(ada, signed_in):
