@@ -69,6 +69,8 @@ def test_the_way_of_a_carried_report_in_four_steps(client, sandbox_data) -> None
     assert f"Report {report.pk} is accepted." in done
     assert "Report again by 22 May 2027" in done
     assert "Accepted" in done
+    assert "for the last report" in done
+    assert "for the last report" not in page
 
 
 def test_the_page_offers_the_courier_and_its_digest(client) -> None:
