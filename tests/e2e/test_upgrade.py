@@ -73,7 +73,8 @@ def case(request: pytest.FixtureRequest) -> tuple[Release, str]:
     """A release and a database."""
     if request.param is None:
         why = "The release before this one is not in the history of git here."
-        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+        whole = git("rev-parse", "--is-shallow-repository").strip() == "false"
+        pytest.fail(why) if whole else pytest.skip(why)
     return request.param
 
 
