@@ -76,7 +76,12 @@ class Client:
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     folder = tmp_path_factory.mktemp("clients")
     (folder / "password").write_text(PASSWORD)
-    started = Console(folder / "data", tls=True, NMS_API_VERSION="2.20.0")
+    started = Console(
+        folder / "data",
+        tls=True,
+        NMS_API_VERSION="2.20.0",
+        NMS_OPERATION_MODE="connected",
+    )
     started.start()
     words = ["--username", USER, "--password-file", str(folder / "password")]
     started.manage("provision", *words)
@@ -88,7 +93,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
 def client(console: Console) -> Client:
     """curl at a console without a license, advertising 2.20.0, connected."""
     found = Client(console)
-    serve(console, "2.20.0", "")
+    serve(console, "2.20.0", "connected")
     found("DELETE", "/license")
     assert found.word() == "NONE"
     return found
