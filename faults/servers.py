@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +65,7 @@ class Builtin:
             )
 
 
-class _Served(Builtin):
+class _Served(Builtin, ABC):
     """A broker that is a process of its own, at the port of NMS_BROKER_URL."""
 
     def __init__(self, folder: Path) -> None:
@@ -93,8 +94,9 @@ class _Served(Builtin):
         self.stop()
         self.folder.rmdir()
 
+    @abstractmethod
     def _command(self) -> tuple[list[str], dict[str, Any]]:
-        raise NotImplementedError
+        """Return the words that start it, and options of the process."""
 
     def _answers(self) -> bool:
         try:

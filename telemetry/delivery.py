@@ -279,31 +279,15 @@ def _send(
     read: Callable[[int], str],
 ) -> tuple[int, bool]:
     """Send one batch and settle it; return acknowledged events, and whether to go on."""
-    key = str(batch.pk)
     try:
         token = read(batch.license_id) if batch.license_id else ""
     except SealBroken:
-        log.exception("batch.token_unreadable", batch=key)
+        log.exception("batch.token_unreadable", batch=str(batch.pk))
         gate.left(ticket)
         settle(batch, due_at=clock() + LATER)
         return 0, False
-    item = egress.Item(
-        kind=outbox.KIND,
-        id=key,
-        key=key,
-        body=bytes(batch.body),
-        choice=licensing.connection_number(),
-    )
     try:
-        sent = egress.send(
-            item,
-            destination,
-            ticket,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            allowed=lambda: _may_still_go(batch),
-            accept=lambda answer: _acknowledge(batch, accept(answer, key), clock()),
-            clock=clock,
-        )
+        sent = _post(batch, destination, ticket, clock, token)
     except NotAllowed:
         settle(batch)
         return 0, False
@@ -318,6 +302,29 @@ def _send(
         return 0, True
     faults.reach("telemetry.settled")
     return sent, True
+
+
+def _post(
+    batch: Batch, destination: Destination, ticket: gate.Pass, clock: Clock, token: str
+) -> int:
+    """Send the bytes of a batch through the one door; return acknowledged events."""
+    key = str(batch.pk)
+    item = egress.Item(
+        kind=outbox.KIND,
+        id=key,
+        key=key,
+        body=bytes(batch.body),
+        choice=licensing.connection_number(),
+    )
+    return egress.send(
+        item,
+        destination,
+        ticket,
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+        allowed=lambda: _may_still_go(batch),
+        accept=lambda answer: _acknowledge(batch, accept(answer, key), clock()),
+        clock=clock,
+    )
 
 
 def _may_still_go(batch: Batch) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
+import time_machine
 from django.test import Client
 
 from common import setup
@@ -32,6 +33,13 @@ def _fast(settings) -> None:
 def now() -> datetime:
     """One moment; rules and delivery take it as an argument."""
     return datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def at_noon(now: datetime) -> Iterator[None]:
+    """Let the clock stand at that moment."""
+    with time_machine.travel(now, tick=False):
+        yield
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import stat
 import zipfile
 
 import pytest
-import time_machine
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 
@@ -27,14 +26,8 @@ from tests.conftest import PASSWORD
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.both_databases,
-    pytest.mark.usefixtures("finished"),
+    pytest.mark.usefixtures("finished", "at_noon"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _noon(now):
-    with time_machine.travel(now, tick=False):
-        yield
 
 
 def canary(words: str) -> str:

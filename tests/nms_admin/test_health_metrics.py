@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-import time_machine
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.models import Via
@@ -20,14 +19,8 @@ from tests import make
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.both_databases,
-    pytest.mark.usefixtures("finished"),
+    pytest.mark.usefixtures("finished", "at_noon"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _noon(now):
-    with time_machine.travel(now, tick=False):
-        yield
 
 
 def figures(now) -> dict[str, float]:

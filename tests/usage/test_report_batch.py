@@ -5,11 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import threading
 from datetime import date, timedelta
 
 import pytest
-from django.db import connection
 
 from audit import services as audit
 from audit.models import Record
@@ -23,6 +21,7 @@ from sandbox.app import BULK
 from sandbox.server import Sandbox
 from sandbox.wire import Request
 from tests import make
+from tests.racing import at_once
 from tests.usage.conftest import used
 from usage import batch, delivery, document, ledger, reports
 from usage.errors import ReportRefused
@@ -407,18 +406,7 @@ def test_disconnected_nothing_goes_by_this_way_either(
 @pytest.mark.django_db(transaction=True)
 def test_workers_that_race_send_each_file_once(three_files, vendor, clock) -> None:
     send(clock)
-
-    def work() -> None:
-        try:
-            delivery.deliver(clock)
-        finally:
-            connection.close()
-
-    workers = [threading.Thread(target=work) for _ in range(4)]
-    for one in workers:
-        one.start()
-    for one in workers:
-        one.join(30)
+    at_once(4, lambda: delivery.deliver(clock))
     delivery.deliver(clock)
     assert only().accepted_at
     keys = [one.fields["idempotency-key"][-2:] for one in files_at(vendor)]

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import threading
 import zipfile
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 
 from audit import services as audit
 from audit.models import Record
@@ -20,6 +18,7 @@ from egress.models import Attempt
 from licensing import services as licensing
 from sandbox.app import BULK
 from tests import make
+from tests.racing import at_once
 from tests.usage.conftest import used
 from usage import delivery, document, reports
 from usage.models import Report, Schedule
@@ -391,18 +390,7 @@ def test_a_report_that_ends_five_workers_is_dead(licensed, vendor, clock) -> Non
 @pytest.mark.django_db(transaction=True)
 def test_workers_that_deliver_at_once_upload_once(licensed, vendor, clock) -> None:
     select(clock)
-
-    def work() -> None:
-        try:
-            delivery.deliver(clock)
-        finally:
-            connection.close()
-
-    workers = [threading.Thread(target=work) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
+    at_once(4, lambda: delivery.deliver(clock))
     delivery.deliver(clock)
     assert len(vendor.uploads) == 1
     assert only().accepted_at
