@@ -268,9 +268,7 @@ def _host(host: Host, now: datetime) -> Row:
         sentence = f"{attention.why_silent(host)}{_tries(host, now)} Nothing is lost."
         todo = "Run the checks under Settings > Connectivity."
         url = reverse("ui-connectivity")
-        return Row(
-            "Delivery", name, "warn", sentence, todo, host.since, "No answer", url
-        )
+        return Row("Delivery", name, "warn", sentence, todo, host.since, "Failing", url)
     if tried is None:
         return Row("Delivery", name, "ok", "Not called lately.", word="Open")
     said = f"The last call: {tried.get_outcome_display().lower()}."

@@ -114,7 +114,7 @@ def test_a_vendor_outage_degrades_and_never_touches_readiness(now) -> None:
         sentence="It refused the connection.",
     )
     found = row(HOST, now)
-    assert (found.kind, found.label) == ("warn", "No answer")
+    assert (found.kind, found.label) == ("warn", "Failing")
     assert "Failed 3 times; it is tried again from 23 Nov 12:08 UTC" in found.sentence
     later = row(HOST, now + timedelta(minutes=9)).sentence
     assert "Failed 3 times; it is tried again now." in later

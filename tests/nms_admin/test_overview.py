@@ -119,7 +119,7 @@ def test_a_call_that_hangs_is_named_by_overview_and_health_alike(running, now) -
     assert verdicts(now) == ([], ["Open"])
     call(now - timedelta(seconds=30), "")
     said = "localhost:8001 has not answered since 11:59 UTC"
-    assert verdicts(now) == ([said], ["No answer"])
+    assert verdicts(now) == ([said], ["Failing"])
     call(now - timedelta(seconds=9), "accepted", finished_at=now)
     assert verdicts(now) == ([], ["Open"])
 
@@ -131,10 +131,10 @@ def test_a_host_that_failed_is_named_by_both_until_it_answers(running, now) -> N
         call(now - timedelta(minutes=minutes), "failed")
     Gate.objects.create(host="localhost:8001", failures=2, closed_until=now)
     said = "localhost:8001 has not answered since 11:52 UTC"
-    assert verdicts(now) == ([said], ["No answer"])
+    assert verdicts(now) == ([said], ["Failing"])
     Attempt.objects.update(status=503)
     said = "localhost:8001 has taken nothing since 11:52 UTC"
-    assert verdicts(now) == ([said], ["No answer"])
+    assert verdicts(now) == ([said], ["Failing"])
     Gate.objects.update(failures=0)
     assert verdicts(now) == ([], ["Open"])
 
